@@ -1,0 +1,46 @@
+"""Where models live: the bundled ones in checkpoints/, the person's own in a folder of theirs, or any path."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.checkpoint import INFO
+from studio.errors import UnknownName
+
+BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
+
+
+def home() -> Path:
+    """The folder for what the studio keeps between runs: $ATELIER_HOME, or ~/.atelier. Not created here."""
+    return Path(os.environ.get("ATELIER_HOME") or Path.home() / ".atelier")
+
+
+@dataclass(frozen=True)
+class Library:
+    """Checkpoint folders by name. Of two with one name, the one in the earlier root is found.
+
+    `any_folder` is for the command line, whose user may read what they like: there a path is as good as a name.
+    """
+
+    roots: tuple[Path, ...]
+    any_folder: bool = False
+
+    @classmethod
+    def default(cls, any_folder: bool = False) -> "Library":
+        return cls((BUNDLED, home() / "models"), any_folder)
+
+    def names(self) -> list[str]:
+        folders = [f for root in self.roots if root.is_dir() for f in root.iterdir()]
+        # a hidden folder is one that was still being written when its writer died
+        return sorted({f.name for f in folders if not f.name.startswith(".") and (f / INFO).is_file()})
+
+    def find(self, name: str) -> Path:
+        """The folder of the model called `name`. Raises UnknownName, listing the known ones.
+
+        Without `any_folder` a name is never a path: a page hands it in, and must not read folders of its choice.
+        """
+        if name in self.names():
+            return next(root / name for root in self.roots if (root / name / INFO).is_file())
+        if self.any_folder and (Path(name) / INFO).is_file():
+            return Path(name)
+        raise UnknownName(f"no model named {name!r}; installed: {', '.join(self.names()) or 'none'}")
