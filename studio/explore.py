@@ -1,0 +1,153 @@
+"""From the sliders to a picture: what every control of the explore tab means.
+
+ExploreSettings is the whole state of the tab; it is checked on arrival, stored in the picture, and read back from it.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from studio.capabilities import StyleGenerator, require
+from studio.config import Config, setting
+from studio.engine import Engine, LoadedModel
+from studio.errors import SettingError
+from studio.latent.directions import DIALS, Dials, find_dials
+from studio.latent.walk import lerp, slerp, z_from_seed
+from studio.provenance import Provenance
+
+MAX_SEED = 2**32 - 1
+TOOL = "explore"
+CACHED_STYLES = 512
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ExploreSettings(Config):
+    """What the explore tab's controls say."""
+
+    model: str = setting("calligraphy", "name of an installed model")
+    seed: int = setting(0, "which picture", low=0, high=MAX_SEED)
+    psi: float = setting(0.7, "truncation: 0 the mean picture, 1 the full variety", low=-1, high=2)
+    noise: str = setting("const", "fine grain: const, random or none", choices=["const", "random", "none"])
+    label: int = setting(0, "class, for a model with classes", low=0, high=100_000)
+    to_seed: int = setting(1, "the picture at the walk's end", low=0, high=MAX_SEED)
+    walk: float = setting(0.0, "how far from the first picture to the last", low=0, high=1)
+    path: str = setting("w", "the walk's way: w (straight, in styles) or z (a great circle, in noise)", choices=["w", "z"])
+    mix_seed: int = setting(2, "the picture whose styles are mixed in", low=0, high=MAX_SEED)
+    mix_coarse: float = setting(0.0, "how much of its shape", low=0, high=1)
+    mix_middle: float = setting(0.0, "how much of its form", low=0, high=1)
+    mix_fine: float = setting(0.0, "how much of its touch", low=0, high=1)
+    dials: tuple[float, ...] = setting((0.0,) * DIALS, "the found directions", low=-1, high=1, length=DIALS)
+
+    @property
+    def mix(self) -> tuple[float, float, float]:
+        return self.mix_coarse, self.mix_middle, self.mix_fine
+
+
+def layer_groups(num_ws: int) -> tuple[slice, slice, slice]:
+    """Coarse, middle and fine layers of w: the first two resolutions, the next two, the rest.
+
+    Small models share out thirds instead, so that no group is empty.
+    """
+    cut = (4, 8) if num_ws > 10 else (max(num_ws // 3, 1), max(2 * num_ws // 3, 2))
+    return slice(0, cut[0]), slice(*cut), slice(cut[1], num_ws)
+
+
+class Explorer:
+    """Pictures from ExploreSettings, with styles and dials remembered per model. Safe to call from several threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._styles: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self._dials: dict[str, Dials] = {}
+        self._guard = threading.Lock()
+
+    def picture(self, settings: ExploreSettings) -> Tensor:
+        """The picture [1, C, R, R] in [-1, 1] on the CPU. Raises StudioError."""
+        return self.pictures([settings])
+
+    def pictures(self, many: list[ExploreSettings]) -> Tensor:
+        """Pictures [N, C, R, R] of one model, in one pass. Raises SettingError if they are of several."""
+        if len({(s.model, s.noise) for s in many}) != 1:
+            raise SettingError("pictures made together share one model and one kind of noise; ask for them one by one")
+        with self.engine.use(many[0].model) as model:
+            G = require(model.network, StyleGenerator, model.name, TOOL)
+            ws = torch.cat([self._ws(G, model, settings) for settings in many])
+            return G.synthesis(ws, many[0].noise).clamp(-1, 1).cpu()
+
+    def between(self, settings: ExploreSettings, count: int) -> Tensor:
+        """The walk's in-betweens as a strip: [count, C, R, R], from 0 to 1."""
+        return self.pictures([settings.replace(walk=i / max(count - 1, 1)) for i in range(count)])
+
+    def neighbours(self, settings: ExploreSettings, seeds: list[int]) -> Tensor:
+        """The same controls at other seeds, without the walk: [len(seeds), C, R, R]."""
+        return self.pictures([settings.replace(seed=seed, walk=0.0) for seed in seeds])
+
+    def dials(self, name: str) -> Dials:
+        """The model's dials, found at the first call (a second or two) and remembered."""
+        with self.engine.use(name) as model:
+            return self._find_dials(require(model.network, StyleGenerator, name, TOOL), model)
+
+    def provenance(self, settings: ExploreSettings) -> Provenance:
+        """What made the picture, to be written into its file."""
+        info = self.engine.info(settings.model)
+        return Provenance(
+            tool=TOOL, model=settings.model, model_sha256=info.sha256, settings=settings.to_dict(), seed=settings.seed
+        )
+
+    def _ws(self, G: StyleGenerator, model: LoadedModel, s: ExploreSettings) -> Tensor:
+        """The styles [1, num_ws, w_dim] that the controls ask for."""
+        if s.walk == 0:
+            w = self._w(G, model, s.seed, s.label)
+        elif s.path == "w":
+            w = lerp(self._w(G, model, s.seed, s.label), self._w(G, model, s.to_seed, s.label), s.walk)
+        else:
+            z = slerp(z_from_seed(s.seed, G.z_dim), z_from_seed(s.to_seed, G.z_dim), s.walk)
+            w = self._map(G, model, z, s.label)
+        w = G.w_avg + s.psi * (w - G.w_avg)
+        if any(s.mix):
+            other = G.w_avg + s.psi * (self._w(G, model, s.mix_seed, s.label) - G.w_avg)
+            w = w.clone()
+            for group, amount in zip(layer_groups(G.num_ws), s.mix):
+                w[:, group] = lerp(w[:, group], other[:, group], amount)
+        if any(s.dials):
+            w = w + self._find_dials(G, model).offset(s.dials)
+        return w
+
+    def _w(self, G: StyleGenerator, model: LoadedModel, seed: int, label: int) -> Tensor:
+        make = lambda: self._map(G, model, z_from_seed(seed, G.z_dim), label)
+        return self._remember((model.info.sha256, seed, label), make)
+
+    def _map(self, G: StyleGenerator, model: LoadedModel, z: Tensor, label: int) -> Tensor:
+        return G.mapping(z.to(model.device), self._one_hot(G, model, label))
+
+    def _one_hot(self, G: StyleGenerator, model: LoadedModel, label: int) -> Tensor | None:
+        if not G.classes:
+            return None
+        if label >= G.classes:
+            raise SettingError(f"label={label} is outside 0..{G.classes - 1}, the classes of {model.name!r}")
+        return one_hot(torch.tensor([label], device=model.device), G.classes).float()
+
+    def _find_dials(self, G: StyleGenerator, model: LoadedModel) -> Dials:
+        key = model.info.sha256
+        if key not in self._dials:
+            self._dials[key] = find_dials(G, model.device, self._one_hot(G, model, 0))
+        return self._dials[key]
+
+    def _remember(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        with self._guard:
+            if key in self._styles:
+                self._styles.move_to_end(key)
+                return self._styles[key]
+        value = make()
+        with self._guard:
+            self._styles[key] = value
+            while len(self._styles) > CACHED_STYLES:
+                self._styles.popitem(last=False)
+        return value
