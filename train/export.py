@@ -1,0 +1,149 @@
+"""A run's model as a checkpoint folder, with a card that says what was measured and shows what it makes."""
+
+import platform
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from studio.checkpoint import INFO, ModelInfo, read_info, save_checkpoint
+from studio.errors import RunError
+from studio.files import write_bytes, write_json
+from studio.images import encode_jpeg, grid
+from studio.runfolder import RunFolder, read_json
+from train.data import Pictures
+from train.recipes import RECIPES, Recipe
+from train.run import build_recipe, stored_config
+from train.state import Position, load_state
+
+CARD_COLUMNS = 8
+GRID = "samples.jpg"
+
+
+def export(
+    run: RunFolder, out: Path, *, title: str | None = None, data_licence: str = "not stated", data_note: str = "",
+    licence: str = "not stated", show_grid: bool = True,
+) -> Path:
+    """Write the newest state's running mean to the folder `out`. Raises RunError if the run has no state yet."""
+    name, config, data = stored_config(run)
+    found = _dataset(run)
+    recipe, position = restore(run)
+    model, network_config, network = recipe.model()
+    last = (run.progress() or [{}])[-1]
+    info = ModelInfo(
+        model=model,
+        config=network_config.to_dict(),
+        sha256="",
+        title=title or out.name,
+        data=data_note or f"{found['pictures']} pictures from {data.name}",
+        data_licence=data_licence,
+        licence=licence,
+        kimg=position.kimg,
+        training={
+            "recipe": name,
+            "settings": config.to_dict(),
+            "pictures": found["pictures"],
+            "hours": round(position.trained_s / 3600, 2),
+            "images_per_s": last.get("images_per_s", 0.0),
+            "machine": _machine(),
+        },
+    )
+    files = {GRID: encode_jpeg(grid(recipe.sample(), CARD_COLUMNS), quality=90)} if show_grid else {}
+    return save_checkpoint(out, info, network, card(info, show_grid), files)
+
+
+def restore(run: RunFolder) -> tuple[Recipe, Position]:
+    """A run's recipe at its newest state, on the CPU and without its pictures. Raises RunError if there is none yet."""
+    name, config, _ = stored_config(run)
+    if not run.states():
+        raise RunError(f"{run.path} has no saved state yet; wait for its first tick")
+    # The pictures themselves are not needed: the recipe only asks for their number of classes.
+    empty = Pictures(_Nothing(), [], config.resolution, config.channels, torch.zeros(0), list(_dataset(run)["classes"]))
+    recipe = build_recipe(RECIPES.get(name), config.replace(precision="fp32"), empty, torch.device("cpu"))
+    return recipe, load_state(run.states()[-1], recipe)
+
+
+def latest(run: RunFolder) -> tuple[nn.Module, dict]:
+    """The running mean that `export` would write, and the run's settings."""
+    return restore(run)[0].model()[2], stored_config(run)[1].to_dict()
+
+
+def _dataset(run: RunFolder) -> dict:
+    path = run.path / "dataset.json"
+    found = read_json(path, f"{run.path} has no dataset.json; start the run again in another folder")
+    if type(found.get("pictures")) is not int or not isinstance(found.get("classes"), list):
+        raise RunError(f"{path} does not say how many pictures and which classes there are; start the run again in another folder")
+    return found
+
+
+def record_metrics(folder: Path, metrics: dict) -> None:
+    """Write measured figures into a checkpoint's model.json and its card."""
+    info = read_info(folder)
+    values = {**vars(info), "metrics": {**info.metrics, **metrics}}
+    write_json(folder / INFO, {"version": 1, **values})
+    write_bytes(folder / "README.md", card(ModelInfo(**values), (folder / GRID).exists()).encode())
+
+
+def card(info: ModelInfo, show_grid: bool) -> str:
+    """The model card, with the front matter that the Hugging Face Hub reads."""
+    training = info.training
+    resolution, channels = info.config.get("resolution"), info.config.get("channels")
+    lines = [
+        "---",
+        "library_name: atelier",
+        "pipeline_tag: unconditional-image-generation",
+        f"tags: [gan, {info.model}, art]",
+        "---",
+        "",
+        f"# {info.title}",
+        "",
+        f"{info.family.title} ({info.family.paper}), {resolution} x {resolution} px, {'grey' if channels == 1 else 'colour'}.",
+        "",
+    ]
+    if show_grid:
+        lines += [f"![{CARD_COLUMNS} columns of pictures at seeds fixed before training, untruncated]({GRID})", ""]
+    lines += [
+        "| | |",
+        "|---|---|",
+        f"| trained on | {info.data} |",
+        f"| licence of the pictures | {info.data_licence} |",
+        f"| licence of the weights | {info.licence} |",
+        f"| training | {info.kimg:,.0f} thousand pictures shown, {training['hours']} hours |",
+        f"| machine | {training['machine']} |",
+        f"| sha256 | `{info.sha256}` |",
+        "",
+    ]
+    if info.metrics:
+        lines += ["## Measured", "", "| metric | value |", "|---|---|"]
+        lines += [f"| {name} | {value} |" for name, value in info.metrics.items() if name != "command"]
+        lines += ["", f"Measured with `{info.metrics['command']}`.", ""] if "command" in info.metrics else [""]
+        if any("Lite0" in name for name in info.metrics):
+            lines += [
+                "Lite0 figures use EfficientNet-Lite0's features, not Inception's: compare them with one another and with the",
+                "real-against-real row, never with published FID or KID.",
+                "",
+            ]
+    lines += [
+        "## Use",
+        "",
+        "Pictures made with this model are AI-generated; Atelier says so in every file it writes.",
+        "",
+        "```",
+        f"python -m studio generate {info.title if ' ' not in info.title else 'PATH'} --seeds 0-15 --out pictures",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+class _Nothing:
+    names: list[str] = []
+
+    def read(self, name: str) -> bytes:
+        raise RunError(f"{name!r} was asked of a data set that is not there")
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"

@@ -1,0 +1,262 @@
+"""The one training loop: phases, EMA, ticks, states, exact resume, stopping.
+
+Written from the loops of StyleGAN2-ADA and EDM. What departs from them: the state holds everything, so a resumed run is
+bit-equal to one that never stopped (on one CPU machine); a value that is not finite stops the run instead of being
+replaced by a number; STOP and PAUSE are honoured between two steps.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+from torch import Tensor
+
+from studio.errors import RunError
+from studio.files import disk_errors, write_bytes
+from studio.images import encode_jpeg, grid
+from studio.runfolder import RunFolder
+from train.data import Pictures, batches
+from train.recipes import Batch, LoopConfig, Phase, Recipe
+from train.state import Position, load_state, save_state
+
+PAUSE_POLL_S = 0.5
+ETA_TICKS = 10  # the pace of this many ticks stands for the rest
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: `done` at its full length, or `stopped` on request."""
+
+    name: str
+    kimg: float
+
+
+def train(
+    recipe: Recipe,
+    config: LoopConfig,
+    pictures: Pictures,
+    run: RunFolder,
+    accelerator: Accelerator,
+    report: Callable[[dict], None],
+) -> Outcome:
+    """Train until config.kimg or STOP, from the newest state in the run folder if there is one.
+
+    `report` gets every tick's line. Raises RunError when a loss is not finite, DiskError when a state cannot be
+    written; the last good state stays in both cases.
+    """
+    main, device = accelerator.is_main_process, accelerator.device
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    if config.batch % (ranks * config.accumulate):
+        raise RunError(
+            f"batch={config.batch} cannot be split over {ranks} processes in {config.accumulate} rounds; "
+            f"give a multiple of {ranks * config.accumulate}"
+        )
+
+    # Resume.
+    position = Position()
+    if run.states():
+        position = load_state(run.states()[-1], recipe)
+        if main:
+            run.append_progress({"resumed": position.step})
+    elif ranks > 1:
+        for network in recipe.networks.values():
+            broadcast([t for t in network.state_dict().values()])
+    if main and not run.samples.exists():
+        with disk_errors(run.samples):
+            run.samples.mkdir(parents=True)
+        _write_samples(recipe, run, position)
+
+    total = math.ceil(config.kimg * 1000 / config.batch) * config.batch
+    reals = batches(pictures, position.images, config.batch, config.seed, rank, ranks)
+    meter = _Meter(position)
+    pace: list[float] = []  # seconds a kimg, of the latest ticks
+    tick = len(run.progress())
+    outcome = "done"
+    mark = time.perf_counter()
+
+    while position.images < total:
+        # Stop or wait.
+        if _asked(run.stop_requested, accelerator):
+            outcome = "stopped"
+            break
+        if _asked(run.pause_requested, accelerator):
+            _check_finite(recipe, meter, position, run, accelerator)
+            if main:
+                save_state(run, recipe, position)
+            while _asked(run.pause_requested and not run.stop_requested, accelerator):
+                time.sleep(PAUSE_POLL_S)
+            mark = time.perf_counter()
+            continue
+
+        # One step. Its random numbers depend on its number alone, which makes a resume exact.
+        torch.manual_seed(hash((config.seed, position.step, rank)) % 2**63)
+        images, labels = next(reals)
+        images, labels = images.to(device), labels.to(device)
+        if config.mirror:
+            flipped = torch.rand(images.shape[0], device=device) < 0.5
+            images = torch.where(flipped[:, None, None, None], images.flip(3), images)
+        rounds = [Batch(*pair) for pair in zip(images.chunk(config.accumulate), labels.chunk(config.accumulate))]
+        for phase in recipe.phases:
+            if position.step % phase.interval == 0:
+                meter.add(_take_step(phase, recipe, rounds, accelerator))
+        position.step += 1
+        position.images += config.batch
+
+        # Update EMA.
+        half_life = min(config.ema_kimg * 1000, position.images * config.ema_rampup)
+        update_ema(recipe, 0.5 ** (config.batch / max(half_life, 1e-8)))
+        recipe.end_step(position.step, lambda t: accelerator.reduce(t, "mean"))
+        # From mark to mark, so that the time for states and samples counts too: it makes the ETA an honest one.
+        now = time.perf_counter()
+        position.trained_s += now - mark
+        mark = now
+
+        # Tick.
+        tick_images = max(round(config.tick_kimg * 1000 / config.batch), 1) * config.batch
+        if position.images % tick_images and position.images < total:
+            continue
+        _check_finite(recipe, meter, position, run, accelerator)
+        values = meter.take(accelerator)
+        tick += 1
+        pace = [*pace, meter.seconds_per_kimg(position)][-ETA_TICKS:]
+        if main:
+            save_state(run, recipe, position)
+            line = {
+                "tick": tick,
+                "step": position.step,
+                "kimg": position.kimg,
+                "trained_s": round(position.trained_s, 3),
+                "images_per_s": round(1000 / pace[-1], 3),
+                "eta_s": round((total / 1000 - position.kimg) * sum(pace) / len(pace), 1),
+                "memory_bytes": _memory_bytes(device),
+                **recipe.scalars(),
+                **values,
+            }
+            run.append_progress(line)
+            report(line)
+            if tick % config.sample_ticks == 0:
+                _write_samples(recipe, run, position)
+
+    _check_finite(recipe, meter, position, run, accelerator)
+    if main:
+        save_state(run, recipe, position)
+        run.write_exit(outcome, f"{outcome} at {position.kimg:g} kimg", position.kimg)
+    return Outcome(outcome, position.kimg)
+
+
+def _take_step(phase: Phase, recipe: Recipe, rounds: list[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+    """One optimiser step of one phase over the step's rounds; returns the values to log."""
+    for name, network in recipe.networks.items():
+        network.requires_grad_(name == phase.network)
+    network, optimizer = recipe.networks[phase.network], recipe.optimizers[phase.network]
+    optimizer.zero_grad(set_to_none=True)
+    logged: dict[str, Tensor] = {}
+    for batch in rounds:
+        loss, values = phase.loss(batch)
+        (loss / len(rounds)).backward()
+        for name, value in values.items():
+            logged[name] = logged.get(name, 0.0) + value.detach() / len(rounds)
+    if accelerator.num_processes > 1:
+        # One flat all-reduce: several forward passes a step and frozen networks rule DistributedDataParallel out.
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
+        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients])):
+            gradient.copy_(part.view_as(gradient))
+    optimizer.step()
+    return logged
+
+
+@torch.no_grad()
+def update_ema(recipe: Recipe, keep: float) -> None:
+    """Move the running means: parameters by (1 - keep) of the way, buffers all the way."""
+    for name, mean in recipe.ema.items():
+        network = recipe.networks[name]
+        torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), 1 - keep)
+        for target, source in zip(mean.buffers(), network.buffers()):
+            target.copy_(source)
+
+
+class _Meter:
+    """Means of the logged values over a tick, kept on the device: reading them each step would wait for it."""
+
+    def __init__(self, position: Position) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._last = (position.trained_s, position.kimg)
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def names(self) -> list[str]:
+        return list(self._sums)
+
+    def sums(self) -> list[Tensor]:
+        return [value.float() for value in self._sums.values()]
+
+    def take(self, accelerator: Accelerator) -> dict[str, float]:
+        names = list(self._sums)
+        means = accelerator.reduce(torch.stack([self._sums[n].float() / self._counts[n] for n in names]), "mean")
+        self._sums, self._counts = {}, {}
+        return dict(zip(names, means.tolist()))
+
+    def seconds_per_kimg(self, position: Position) -> float:
+        (seconds, kimg), self._last = self._last, (position.trained_s, position.kimg)
+        return (position.trained_s - seconds) / (position.kimg - kimg)
+
+
+def _asked(flag: bool, accelerator: Accelerator) -> bool:
+    """The first process's answer, for all: they must leave the loop at the same step."""
+    if accelerator.num_processes == 1:
+        return flag
+    return bool(broadcast(torch.tensor(int(flag), device=accelerator.device)).item())
+
+
+def _check_finite(recipe: Recipe, meter: "_Meter", position: Position, run: RunFolder, accelerator: Accelerator) -> None:
+    """Raise RunError if a logged value or a weight is not finite: asked before each state, so that none holds such."""
+    tensors = {f"{name}.{key}": p for name, net in recipe.networks.items() for key, p in net.named_parameters()}
+    # one number a tensor, read at once: each read waits for a GPU
+    sums = torch.stack([*meter.sums(), *(p.detach().sum(dtype=torch.float32) for p in tensors.values())])
+    for name, value in zip([*meter.names(), *tensors], accelerator.reduce(sums, "mean").tolist()):
+        if not math.isfinite(value):
+            raise RunError(_diverged(name, value, position, run))
+
+
+def _diverged(name: str, value: float, position: Position, run: RunFolder) -> str:
+    states = run.states()
+    good = f"the last good state is {states[-1].relative_to(run.path)}" if states else "no state was saved before"
+    return f"{name} became {value} at {position.kimg:g} kimg; {good}; lower --lr or raise --r1-gamma"
+
+
+def _write_samples(recipe: Recipe, run: RunFolder, position: Position) -> None:
+    samples = recipe.sample()
+    picture = grid(samples, columns=math.ceil(math.sqrt(len(samples))))
+    write_bytes(run.samples / f"{position.kimg:08.3f}.jpg", encode_jpeg(picture, quality=92))
+
+
+def _memory_bytes(device: torch.device) -> int:
+    """The device's memory in use at its peak, or this process's resident memory on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return psutil.Process().memory_info().rss
+
+
+def print_line(line: dict, total_kimg: float, as_json: bool) -> None:
+    """One tick for the terminal."""
+    if as_json:
+        print(json.dumps(line), flush=True)
+        return
+    losses = "  ".join(f"{k} {v:.3f}" for k, v in line.items() if k.startswith("loss") or k == "ada_p")
+    eta = time.strftime("%H h %M min", time.gmtime(line["eta_s"])) if line["eta_s"] < 86400 else f"{line['eta_s'] / 86400:.1f} days"
+    print(
+        f"tick {line['tick']:<5} {line['kimg']:.1f}/{total_kimg:g} kimg  {line['images_per_s']:.1f} img/s  "
+        f"{losses}  {line['memory_bytes'] / 2**30:.2f} GiB  {eta} left",
+        flush=True,
+    )

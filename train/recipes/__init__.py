@@ -1,0 +1,89 @@
+"""What is trained, on what, with which losses: one recipe a file, registered in RECIPES."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from studio.config import Config, setting
+from studio.registry import Registry
+
+
+@dataclass(frozen=True)
+class LoopConfig(Config):
+    """Settings that every recipe shares: those of the loop itself."""
+
+    kimg: float = setting(1000.0, "length of the training", low=0.001, high=1e6, unit="thousand pictures shown to D")
+    batch: int = setting(32, "pictures a step, over all processes", low=2, high=8192)
+    accumulate: int = setting(1, "rounds a step's batch is split into, to save memory", low=1, high=1024, advanced=True)
+    seed: int = setting(0, "fixes everything random", low=0, high=2**31 - 1)
+    holdout: float = setting(0.0, "share of the pictures kept from training, to measure on", low=0, high=0.9)
+    mirror: bool = setting(False, "show half of the pictures mirrored; not for writing")
+    ema_kimg: float = setting(10.0, "half-life of the running mean of the weights", low=0, high=1000, unit="kimg")
+    ema_rampup: float = setting(
+        0.05, "the half-life is at most this share of the training so far", low=0.001, high=1, advanced=True
+    )
+    tick_kimg: float = setting(4.0, "a progress line and a state are written this often", low=0.001, high=1000, unit="kimg")
+    sample_ticks: int = setting(1, "a sample grid is written every so many ticks", low=1, high=10_000)
+    precision: str = setting("auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"])
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One round's share of a step: reals [n, C, R, R] in [-1, 1], labels [n] class numbers."""
+
+    reals: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One kind of optimiser step.
+
+    `loss` returns the scalar to minimise and named values for the progress line. It runs every `interval` steps; a lazy
+    regulariser (Karras et al. 2020, appendix B) multiplies its own loss by the interval.
+    """
+
+    name: str
+    network: str
+    loss: Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
+    interval: int = 1
+
+
+class Recipe(ABC):
+    """A recipe at work: networks, their optimisers and running means, and the phases of a step.
+
+    The loop owns everything that is the same for all: order, gradients between processes, EMA, ticks, states, stopping.
+    """
+
+    settings: ClassVar[type[LoopConfig]]
+    description: ClassVar[str]  # one sentence on when to choose it
+
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]  # one a network, by the same name
+    ema: dict[str, nn.Module]  # running means of some networks, by the same name
+    phases: list[Phase]
+
+    @abstractmethod
+    def sample(self) -> Tensor:
+        """Pictures [N, C, R, R] of fixed latents from the running mean, for the sample grid."""
+
+    @abstractmethod
+    def model(self) -> tuple[str, Config, nn.Module]:
+        """What `export` writes: the registered model name, its settings, and the network (the running mean)."""
+
+    def end_step(self, step: int, reduce: Callable[[Tensor], Tensor]) -> None:
+        """After every step; `reduce` averages a tensor over all processes."""
+
+    def scalars(self) -> dict[str, float]:
+        """Numbers that are part of the state and of the progress line (augmentation strength)."""
+        return {}
+
+    def load_scalars(self, values: dict[str, float]) -> None:
+        """Take back what `scalars` gave."""
+
+
+RECIPES: Registry[type[Recipe]] = Registry("recipe", package=__name__)
