@@ -1,0 +1,1 @@
+"""The studio in a browser; the only package that imports gradio."""

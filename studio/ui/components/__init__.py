@@ -1,0 +1,1 @@
+"""Small browser components of our own, each a Python file with the script it needs."""

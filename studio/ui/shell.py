@@ -1,0 +1,44 @@
+"""The page: finds the tabs, puts them side by side, and keeps the reader's place."""
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import gradio as gr
+
+from studio.registry import import_all
+from studio.ui import tabs
+from studio.ui.components.header import header
+from studio.ui.i18n import LANGUAGES, text
+from studio.ui.services import Services
+
+_SHARED = (Path(__file__).parent / "components" / "page.js").read_text(encoding="utf-8")
+HEAD = f"<script>{_SHARED}</script>"  # Gradio runs it before any component's own script
+
+_REOPEN = """() => {
+  const selected = atelier.recall("tab");
+  return NAMES.includes(selected) ? { __type__: "update", selected } : undefined;
+}"""
+
+
+def build(services: Services, language: str | None = None) -> gr.Blocks:
+    """The whole page. Where the language is forced, it offers no other."""
+    found = find_tabs()
+    with gr.Blocks(title="Atelier", analytics_enabled=False) as page:
+        header({} if language else LANGUAGES)
+        with gr.Tabs(elem_id="tabs") as bar:
+            for tab in found:
+                with gr.Tab(text(tab.TITLE), id=name_of(tab)) as place:
+                    tab.build(services)
+                place.select(fn=None, js=f"() => atelier.keep('tab', '{name_of(tab)}')")
+        page.load(fn=None, outputs=bar, js=_REOPEN.replace("NAMES", json.dumps([name_of(tab) for tab in found])))
+    return page
+
+
+def find_tabs() -> list[ModuleType]:
+    """Every module of `tabs`, in their ORDER."""
+    return sorted(import_all(tabs), key=lambda tab: tab.ORDER)
+
+
+def name_of(tab: ModuleType) -> str:
+    return tab.__name__.rpartition(".")[2]

@@ -1,0 +1,30 @@
+"""What the page's tests share: the tiny models as services, and one page served over them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from studio.library import Library
+from studio.ui.services import Services
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def services(library: Library) -> Services:
+    return Services.on(library, "cpu")
+
+
+@pytest.fixture(scope="session")
+def served(library: Library) -> Iterator[str]:
+    """The address of a page over the tiny models."""
+    command = [sys.executable, "-m", "tests.ui.serve", str(library.roots[0])]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        url = server.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:"), f"the page was not served: {url!r}"
+        yield url
+        server.stdin.close()
+        server.wait(timeout=20)
