@@ -345,8 +345,10 @@ def _bits(image: ImageFile) -> int:
 
 
 def _scale_transparency(image: ImageFile) -> None:
-    """To be called before decoding, which forgets the depth: PNG names its transparent colour in the file's own levels,
-    and Pillow passes it on so, while pixels of 2, 4 and 3 x 16 bits come out with 8 bits a channel."""
+    """PNG's transparent colour in the 8 bits a channel that Pillow decodes to; it leaves the file's own levels.
+
+    To be called before decoding, which forgets the depth.
+    """
     clear = image.info.get("transparency")
     depth = image.tile[0][3] if image.tile else None
     if isinstance(clear, int) and depth in ("L;2", "L;4"):

@@ -173,7 +173,9 @@ def test_one_colour_that_means_transparent(mode: str, colour: object) -> None:
     assert levels(open_picture(as_file(image, "PNG", transparency=colour))) == [[255] * 3, [0] * 3]
 
 
-@pytest.mark.parametrize("depth, row, clear", [(1, 0b01000000, 1), (2, 0b00110000, 3), (4, 0x0F, 15), (8, 0x00FF, 255)])
+@pytest.mark.parametrize(
+    "depth, row, clear", [(1, 0b01000000, 1), (2, 0b00110000, 3), (4, 0x0F, 15), (8, 0x00FF, 255)]
+)
 def test_the_transparent_grey_is_one_of_the_files_own_levels(depth: int, row: int, clear: int) -> None:
     rows = b"\0" + row.to_bytes(2 if depth == 8 else 1, "big")
     picture = open_picture(png(2, 1, depth, 0, rows, chunk(b"tRNS", struct.pack(">H", clear))))
@@ -678,7 +680,7 @@ def test_resize_is_antialiased() -> None:
 
 
 def test_list_is_in_natural_order_and_leaves_hidden_files_out(tmp_path: Path) -> None:
-    names = "007.png 7.png A1.jpg a2.PNG a10.png b/1.webp b/x9/1.tif b/x10/1.tif 字2.gif 字10.gif".split()
+    names = "007.png 7.png A1.jpg a2.PNG a10.png b/1.webp b/x9/1.tif b/x10/1.tif B3.png 字2.gif 字10.gif".split()
     ignored = [".hidden.png", ".git/a.png", "__MACOSX/a.png", "notes.txt", "b/.DS_Store", "png"]
     for name in sorted(names) + ignored:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
