@@ -3,7 +3,9 @@
 ExploreSettings is the whole state of the tab; it is checked on arrival, stored in the picture, and read back from it.
 """
 
+import json
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -79,6 +81,9 @@ class Explorer:
         with self.engine.use(many[0].model) as model:
             G = require(model.network, StyleGenerator, model.name, TOOL)
             ws = torch.cat([self._ws(G, model, settings) for settings in many])
+            if many[0].noise == "random":
+                # Grain differs from setting to setting, and is the same again when a picture's settings come back.
+                torch.manual_seed(zlib.crc32(json.dumps(many[0].to_dict()).encode()))
             return G.synthesis(ws, many[0].noise).clamp(-1, 1).cpu()
 
     def between(self, settings: ExploreSettings, count: int) -> Tensor:
@@ -90,7 +95,7 @@ class Explorer:
         return self.pictures([settings.replace(seed=seed, walk=0.0) for seed in seeds])
 
     def dials(self, name: str) -> Dials:
-        """The model's dials, found at the first call (a second or two) and remembered."""
+        """The model's dials, found at the first call (seconds, on a processor) and remembered."""
         with self.engine.use(name) as model:
             return self._find_dials(require(model.network, StyleGenerator, name, TOOL), model)
 
