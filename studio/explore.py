@@ -22,8 +22,8 @@ from studio.errors import SettingError
 from studio.latent.directions import DIALS, Dials, find_dials
 from studio.latent.walk import lerp, slerp, z_from_seed
 from studio.provenance import Provenance
+from studio.seeds import MAX_SEED
 
-MAX_SEED = 2**32 - 1
 TOOL = "explore"
 CACHED_STYLES = 512
 T = TypeVar("T")

@@ -30,6 +30,8 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise DiskError(f"{path} cannot be written (no permission); choose another folder") from error
         if code in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
             raise DiskError(f"{path} cannot be written because its folder does not exist; create it first") from error
+        if code == errno.ENAMETOOLONG:
+            raise DiskError(f"{path.name[:40]!r}... is too long for a file's name; choose a shorter one") from error
         if code == errno.EISDIR:
             raise DiskError(f"{path} cannot be written because a folder has that name; choose another name") from error
         raise

@@ -10,11 +10,12 @@ from torch import Tensor
 import studio.explore
 from studio.engine import Engine
 from studio.errors import CapabilityError, SettingError, UnknownName
-from studio.explore import MAX_SEED, Explorer, ExploreSettings, layer_groups
+from studio.explore import Explorer, ExploreSettings, layer_groups
 from studio.latent.directions import DIALS
 from studio.latent.walk import slerp, z_from_seed
 from studio.library import Library
 from studio.models.stylegan2 import StyleGAN2Generator
+from studio.seeds import MAX_SEED
 
 TINY = ExploreSettings(model="tiny", seed=5, to_seed=6, mix_seed=7)
 ALL_OFF = (0.0,) * DIALS

@@ -28,6 +28,7 @@ def everything_in(folder: Path) -> list[str]:
         (errno.EROFS, "PLACE cannot be written (no permission); choose another folder"),
         (errno.ENOENT, "PLACE cannot be written because its folder does not exist; create it first"),
         (errno.ENOTDIR, "PLACE cannot be written because its folder does not exist; create it first"),
+        (errno.ENAMETOOLONG, "'PLACE'... is too long for a file's name; choose a shorter one"),
         (errno.EISDIR, "PLACE cannot be written because a folder has that name; choose another name"),
     ],
 )

@@ -199,7 +199,9 @@ def test_a_transparent_colour_that_the_depth_does_not_have(depth: int, colour: i
 def test_one_bit(format: str) -> None:
     image = Image.new("1", (2, 1))
     image.putpixel((1, 0), 255)
-    assert levels(open_picture(as_file(image, format))) == [[0] * 3, [255] * 3]
+    picture = open_picture(as_file(image, format))
+    assert levels(picture) == [[0] * 3, [255] * 3]
+    assert picture.bits == 8  # that is, `pixels` keep all there is
 
 
 @pytest.mark.parametrize("format", ["JPEG", "TIFF"])
@@ -320,8 +322,9 @@ def test_grey_map_of_ten_bits() -> None:
 
 def test_floats_from_0_to_1() -> None:
     image = Image.fromarray(np.array([[0, 0.25, 1]], dtype=np.float32))
-    x = to_tensor(open_picture(as_file(image, "TIFF")), 1)
-    assert x.flatten().tolist() == pytest.approx([-1, -0.5, 1], abs=1e-4)
+    picture = open_picture(as_file(image, "TIFF"))
+    assert picture.bits == 32 and picture.pixels.flatten().tolist() == [0, 16384, 65535]
+    assert to_tensor(picture, 1).flatten().tolist() == pytest.approx([-1, -0.5, 1], abs=1e-4)
 
 
 @pytest.mark.parametrize("values", [[[0.0, 1.5]], [[-0.1, 1.0]], [[float("nan"), 1.0]], [[float("inf"), 1.0]]])
@@ -403,8 +406,9 @@ def test_exif_is_kept_except_for_its_orientation(order: str) -> None:
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's word on it
 @pytest.mark.parametrize("exif", [b"II*\0\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"rubbish"])
 def test_damaged_exif_does_not_hide_the_picture(exif: bytes) -> None:
-    picture = open_picture(as_file(Image.new("L", (4, 2), 9), "JPEG", exif=b"Exif\0\0" + exif))
-    assert picture.size == (4, 2) and picture.exif == b""
+    for format in ("JPEG", "PNG"):
+        picture = open_picture(as_file(Image.new("L", (4, 2), 9), format, exif=b"Exif\0\0" + exif))
+        assert picture.size == (4, 2) and picture.exif == b""
 
 
 # What is refused

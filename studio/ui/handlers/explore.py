@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from studio.errors import ImageError, SettingError
-from studio.explore import MAX_SEED, TOOL, ExploreSettings
+from studio.explore import TOOL, ExploreSettings
 from studio.images import encode_jpeg
 from studio.provenance import encode_png, read
+from studio.seeds import MAX_SEED
 from studio.ui.components.live import MAX_FILE_BYTES, Answer, Newest, Request, data_url
 from studio.ui.services import Services
 

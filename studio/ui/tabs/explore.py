@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from studio.errors import StudioError
-from studio.explore import MAX_SEED, TOOL, ExploreSettings
+from studio.explore import TOOL, ExploreSettings
 from studio.latent.directions import DIALS
+from studio.seeds import MAX_SEED
 from studio.ui.components.controls import Controls, say, translated
 from studio.ui.components.live import connect, data_url, live_view
 from studio.ui.components.sheet import Paged, sheet

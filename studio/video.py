@@ -1,0 +1,184 @@
+"""Films on disk, through PyAV. Frames pass through one by one, so that a film's length costs no memory.
+
+The suffix chooses the kind: .mp4 (H.264, plays everywhere), .webm (VP9) or .gif (256 colours a frame).
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+from PIL import Image
+from torch import Tensor
+
+from studio.errors import DiskError, VideoError
+from studio.files import disk_errors
+from studio.images import to_pil, to_uint8
+
+DEFAULT_QUALITY = 70
+_GIF_MAX_FPS = 50  # browsers play a delay below 2/100 s as 10/100 s
+_BT709 = 1  # the matrix, primaries and transfer of HD video in H.273; a player that is not told guesses by size
+
+
+@dataclass(frozen=True)
+class FilmKind:
+    """How one kind of film is written. `worst_crf` ends the encoder's own scale, on which 0 is without loss."""
+
+    container: str
+    encoder: str
+    worst_crf: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)  # of the encoder
+    container_options: Mapping[str, str] = field(default_factory=dict)
+
+
+KINDS = {
+    # the index goes to the front, so that a browser shows the first frame before it has the last
+    ".mp4": FilmKind("mp4", "libx264", 51, container_options={"movflags": "+faststart"}),
+    # a bit rate of 0 lets crf alone decide
+    ".webm": FilmKind("webm", "libvpx-vp9", 63, {"b": "0", "cpu-used": "4", "row-mt": "1"}),
+    ".gif": FilmKind("gif", "gif"),
+}
+
+
+def film_kind(path: Path, fps: float) -> FilmKind:
+    """The kind that a film's name asks for. Raises VideoError for a suffix or a rate that cannot be written."""
+    known = ", ".join(KINDS)
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise VideoError(f"{path.name!r} is no name for a film; let it end in {known}")
+    if kind.container == "gif" and fps > _GIF_MAX_FPS:
+        raise VideoError(f"fps={fps:g} is faster than the {_GIF_MAX_FPS} of a GIF; lower it or choose .mp4")
+    if kind.encoder not in av.codecs_available:
+        raise VideoError(f"this PyAV lacks {kind.encoder}, which writes {path.suffix}; choose another of {known}")
+    return kind
+
+
+def write_film(
+    path: Path, frames: Iterable[Tensor], fps: float, metadata: Mapping[str, str], quality: int = DEFAULT_QUALITY
+) -> int:
+    """Write a film, all or nothing, and return its number of frames. Raises VideoError or DiskError.
+
+    frames: each [C, H, W] in [-1, 1], C 1 or 3, all of one shape; taken one at a time. mp4 and webm have even sides:
+    an odd one grows by repeating its last line of pixels. fps: frames a second. metadata: texts for the container, by
+    names that it knows, such as comment and description. quality: 1 (small) .. 100 (best), which a GIF leaves unused.
+    """
+    kind = film_kind(path, fps)
+    try:
+        with _beside(path) as file:
+            count = _write(file, kind, frames, fps, metadata, quality)
+            if count == 0:
+                raise VideoError(f"{path} would be a film without a frame; ask for at least one")
+            if kind.container == "gif":
+                _insert_comments(file, metadata)
+    except av.FFmpegError as error:
+        reason = f"{path} cannot be written as {path.suffix} ({error.strerror})"
+        raise VideoError(f"{reason}; try another size or kind") from error
+    return count
+
+
+def _write(
+    file: Path, kind: FilmKind, frames: Iterable[Tensor], fps: float, metadata: Mapping[str, str], quality: int
+) -> int:
+    count = 0
+    colours = VideoReformatter()
+    with av.open(str(file), "w", format=kind.container, options=dict(kind.container_options)) as container:
+        container.metadata.update(metadata)
+        for frame in frames:
+            picture = _palette_frame(frame) if kind.container == "gif" else _yuv_frame(frame, colours)
+            if count == 0:
+                stream = _open_stream(container, kind, picture, fps, quality)
+            picture.pts, picture.time_base = count, 1 / stream.codec_context.framerate
+            container.mux(stream.encode(picture))
+            count += 1
+        if count:
+            container.mux(stream.encode())
+    return count
+
+
+def _open_stream(
+    container: OutputContainer, kind: FilmKind, first: av.VideoFrame, fps: float, quality: int
+) -> VideoStream:
+    # 1001 keeps the rates of television: 23.976, 29.97 and 59.94
+    rate = Fraction(fps).limit_denominator(1001)
+    stream = container.add_stream(kind.encoder, rate=rate, options=dict(kind.options))
+    stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
+    if kind.worst_crf:
+        # not 0: without loss H.264 takes a profile that browsers do not play
+        crf = max(1, round((100 - quality) / 100 * kind.worst_crf))
+        stream.codec_context.options |= {"crf": str(crf)}
+        for name in ("colorspace", "color_primaries", "color_trc"):
+            setattr(stream.codec_context, name, _BT709)
+        stream.codec_context.color_range = ColorRange.MPEG
+    return stream
+
+
+def _yuv_frame(frame: Tensor, colours: VideoReformatter) -> av.VideoFrame:
+    pixels = to_uint8(frame).permute(1, 2, 0).cpu().numpy()
+    height, width, channels = pixels.shape
+    pixels = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return colours.reformat(
+        av.VideoFrame.from_ndarray(rgb, format="rgb24"),
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def _palette_frame(frame: Tensor) -> av.VideoFrame:
+    image = to_pil(frame)
+    if image.mode == "L":
+        return av.VideoFrame.from_ndarray(np.asarray(image), format="gray")
+    # the octree takes 3 ms where the median cut takes 130 (256 px), and dithering hides that it is coarser
+    rough = image.quantize(256, Image.Quantize.FASTOCTREE)
+    image = image.quantize(palette=rough, dither=Image.Dither.FLOYDSTEINBERG)
+    colours = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette = np.zeros((256, 4), np.uint8)  # ARGB
+    palette[:, 0] = 255
+    palette[: len(colours), 1:] = colours
+    return av.VideoFrame.from_ndarray((np.asarray(image), palette), format="pal8")
+
+
+def _insert_comments(file: Path, metadata: Mapping[str, str]) -> None:
+    """Put the texts into a GIF as comments: FFmpeg reads them but writes none. Of several it keeps the last."""
+    texts = [text.encode() for name, text in sorted(metadata.items(), key=lambda item: item[0] == "comment")]
+    with open(file, "r+b") as film, tempfile.TemporaryFile(dir=file.parent) as rest:
+        header = film.read(13)
+        colours = 3 << ((header[10] & 7) + 1) if header[10] & 128 else 0
+        film.seek(13 + colours)
+        here = film.tell()
+        shutil.copyfileobj(film, rest)
+        film.seek(here)
+        for text in texts:
+            blocks = [text[i : i + 255] for i in range(0, len(text), 255)]
+            film.write(b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00")
+        rest.seek(0)
+        shutil.copyfileobj(rest, film)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file to write that becomes `path` if the block ends well, and vanishes if it does not. Raises DiskError."""
+    if path.is_dir():  # renaming would find out too, when the whole film has been drawn
+        raise DiskError(f"{path} is a folder; give the name of a file in it")
+    with disk_errors(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            yield Path(name)
+            with open(name, "rb") as written:
+                os.fsync(written.fileno())
+            os.chmod(name, 0o644)  # mkstemp's 0600 would hide a film from the person's other programs
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
