@@ -6,6 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from accelerate import PartialState
+
 from studio.config import add_arguments, from_arguments
 from studio.errors import SettingError, StudioError
 from studio.runfolder import RunFolder, read_json
@@ -55,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--title", help="what the model is called on its card")
     sub.add_argument("--data-licence", default="not stated", help="the pictures' licence, for the card")
     sub.add_argument("--data-note", default="", help="one sentence on the pictures, for the card")
+    sub.add_argument("--note", default="", help="one sentence on the training, for the card")
     sub.add_argument("--licence", default="not stated", help="the licence you give the weights")
     sub.add_argument("--no-grid", action="store_true", help="show no sample pictures on the card")
     _common(sub)
@@ -96,6 +99,8 @@ def _resume(arguments: argparse.Namespace) -> None:
 
 
 def _say(outcome: Outcome, arguments: argparse.Namespace) -> None:
+    if not PartialState().is_main_process:
+        return
     if arguments.json:
         print(json.dumps({"outcome": outcome.name, "kimg": outcome.kimg, "run": str(arguments.run)}))
     else:
@@ -107,7 +112,7 @@ def _export(arguments: argparse.Namespace) -> None:
 
     folder = export(
         RunFolder(arguments.run), arguments.out, title=arguments.title, data_licence=arguments.data_licence,
-        data_note=arguments.data_note, licence=arguments.licence, show_grid=not arguments.no_grid,
+        data_note=arguments.data_note, note=arguments.note, licence=arguments.licence, show_grid=not arguments.no_grid,
     )
     print(json.dumps({"checkpoint": str(folder)}) if arguments.json else f"wrote {folder}")
 

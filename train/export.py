@@ -21,7 +21,7 @@ GRID = "samples.jpg"
 
 
 def export(
-    run: RunFolder, out: Path, *, title: str | None = None, data_licence: str = "not stated", data_note: str = "",
+    run: RunFolder, out: Path, *, title: str | None = None, data_licence: str = "not stated", data_note: str = "", note: str = "",
     licence: str = "not stated", show_grid: bool = True,
 ) -> Path:
     """Write the newest state's running mean to the folder `out`. Raises RunError if the run has no state yet."""
@@ -46,6 +46,7 @@ def export(
             "hours": round(position.trained_s / 3600, 2),
             "images_per_s": last.get("images_per_s", 0.0),
             "machine": _machine(),
+            "note": note,
         },
     )
     files = {GRID: encode_jpeg(grid(recipe.sample(), CARD_COLUMNS), quality=90)} if show_grid else {}
@@ -110,6 +111,7 @@ def card(info: ModelInfo, show_grid: bool) -> str:
         f"| licence of the weights | {info.licence} |",
         f"| training | {info.kimg:,.0f} thousand pictures shown, {training['hours']} hours |",
         f"| machine | {training['machine']} |",
+        *([f"| remarks | {training['note']} |"] if training.get("note") else []),
         f"| sha256 | `{info.sha256}` |",
         "",
     ]

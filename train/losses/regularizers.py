@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -26,15 +25,3 @@ def path_lengths(pictures: Tensor, ws: Tensor, noise: Tensor | None = None) -> T
     y = y / math.sqrt(pictures.shape[2] * pictures.shape[3])
     (gradient,) = torch.autograd.grad((pictures * y).sum(), ws, create_graph=True)
     return gradient.square().sum(dim=2).mean(dim=1).sqrt()
-
-
-def spread_shortfall(fakes: Tensor, reals: Tensor) -> Tensor:
-    """How much less generated pictures differ from one another than real ones do: 0 as much or more, 1 not at all.
-
-    fakes, reals [N, C, H, W], N at least 2, seen at 1/4 of their size so that grain does not count as difference; each
-    is compared with the next (mean absolute difference). A bounded form of the diversity terms of Mao et al. 2019
-    (MSGAN, arXiv:1903.05628) and Yang et al. 2019 (arXiv:1901.09024), whose bound is the data's own spread: it stops a G
-    that makes one picture only, and asks nothing of one that does not. Returns [].
-    """
-    spread = lambda x: (x - x.roll(1, dims=0)).abs().mean()
-    return (1 - spread(F.avg_pool2d(fakes, 4)) / spread(F.avg_pool2d(reals, 4)).clamp(min=1e-6)).clamp(min=0)

@@ -11,13 +11,11 @@ from torch.nn.functional import one_hot
 
 from studio.config import Config, setting
 from studio.errors import SettingError
-from studio.models.projected import ProjectedDiscriminator
 from studio.models.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
-from studio.nn.features import Lite0
 from train.augment import AUGMENTS, AdaptiveStrength, ada_augment, diff_augment
 from train.data import Pictures
 from train.losses.adversarial import LOSSES
-from train.losses.regularizers import gradient_penalty, path_lengths, spread_shortfall
+from train.losses.regularizers import gradient_penalty, path_lengths
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 
 SAMPLES = 64
@@ -34,10 +32,6 @@ class StyleGAN2Settings(LoopConfig):
     mapping_layers: int = setting(8, "fully connected layers from z to w", low=1, high=16, advanced=True)
     channel_base: int = setting(32768, "feature maps of a layer: this over its resolution ...", low=16, high=262_144)
     channel_max: int = setting(512, "... but at most this many", low=1, high=4096)
-    discriminator: str = setting(
-        "residual", "the paper's own, or projected: critics on a pretrained network, which learn in a tenth of the time",
-        choices=["residual", "projected"],
-    )
     lr: float = setting(0.002, "Adam's learning rate", low=1e-7, high=0.1)
     d_lr: float | None = setting(None, "D's own learning rate; none: the same", low=1e-7, high=0.1, advanced=True)
     loss: str = setting("non-saturating", "what G and D play for", choices=LOSSES.names(), advanced=True)
@@ -48,18 +42,23 @@ class StyleGAN2Settings(LoopConfig):
     r2: bool = setting(False, "penalise D's gradient at generated pictures too, with the weight of R1", advanced=True)
     pl_weight: float = setting(0.0, "weight of path length regularisation; 2 in the paper", low=0, high=1000, advanced=True)
     pl_interval: int = setting(4, "steps between two path length steps", low=1, high=1024, advanced=True)
-    spread_weight: float = setting(
-        0.0, "G pays this for pictures more alike than real ones; 5 keeps short trainings from collapsing", low=0, high=1000
-    )
     mbstd_group: int = setting(4, "pictures whose sameness D sees together", low=1, high=1024, advanced=True)
     mbstd_features: int = setting(
-        1, "numbers that say it; as many as channels at 4x4 keep small networks from collapsing", low=1, high=4096,
+        1, "numbers that say how alike they are; one for each channel at 4x4 stops a collapse in a short training", low=1, high=4096,
         advanced=True,
     )
     style_mixing: float = setting(0.5, "share of pictures made from two styles", low=0, high=1, advanced=True)
     augment: str = setting("ada", "what D is shown changed, against overfitting", choices=AUGMENTS)
     ada_target: float = setting(0.6, "the overfitting (r_t) that ADA steers to", low=0, high=1, advanced=True)
     ada_kimg: float = setting(500.0, "ADA may go from 0 to full strength in this", low=0.001, high=1e5, advanced=True)
+
+    def check(self) -> None:
+        width = self.network(0).channels_at(4)
+        if width % self.mbstd_features:
+            raise SettingError(
+                f"mbstd_features={self.mbstd_features} does not divide the {width} channels at 4x4; give 1, {width} or a "
+                "divisor between"
+            )
 
     def gamma(self) -> float:
         return 0.0002 * self.resolution**2 / self.batch if self.r1_gamma is None else self.r1_gamma
@@ -83,7 +82,7 @@ class StyleGAN2Recipe(Recipe):
         network = config.network(self.classes)
         torch.manual_seed(config.seed)
         G = StyleGAN2Generator(network).to(device)
-        D = self.discriminator(network).to(device)
+        D = StyleGAN2Discriminator(network, config.mbstd_group, config.mbstd_features).to(device)
         self.networks = {"G": G, "D": D}
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
         self.loss = LOSSES.get(config.loss)
@@ -108,13 +107,6 @@ class StyleGAN2Recipe(Recipe):
         if r1_interval:
             self.phases.append(Phase("D R1", "D", self.r1_loss, r1_interval))
 
-    def discriminator(self, network: StyleGAN2Config) -> torch.nn.Module:
-        if self.config.discriminator == "projected":
-            if self.classes:
-                raise SettingError("the projected discriminator knows no classes; use --discriminator residual")
-            return ProjectedDiscriminator(Lite0("cpu").network)
-        return StyleGAN2Discriminator(network, self.config.mbstd_group, self.config.mbstd_features)
-
     def g_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         c = self.one_hot(batch.labels)
         fakes = self.networks["G"].synthesis(self.draw_ws(len(batch.reals), c), "random", self.dtype)
@@ -122,10 +114,7 @@ class StyleGAN2Recipe(Recipe):
             real = self.discriminate(batch.reals, c) if self.loss.relative else None
         loss = self.loss.generator(self.discriminate(fakes, c), real).mean()
         self.fakes.append(fakes.detach())
-        if not self.config.spread_weight:
-            return loss, {"loss_G": loss}
-        shortfall = spread_shortfall(fakes, batch.reals)
-        return loss + self.config.spread_weight * shortfall, {"loss_G": loss, "spread_shortfall": shortfall}
+        return loss, {"loss_G": loss}
 
     def path_length_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         count = max(len(batch.reals) // 2, 1)  # half a batch: the second derivative is dear
