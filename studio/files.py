@@ -81,6 +81,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 if file.is_file():
                     with open(file, "rb") as written:
                         os.fsync(written.fileno())
+                    os.chmod(file, 0o644)  # safetensors writes 0600, which would hide weights from other programs
             os.chmod(beside, 0o755)
             old = beside.with_name(beside.name + ".old")
             if path.exists():

@@ -41,6 +41,7 @@ class Library:
         """
         if name in self.names():
             return next(root / name for root in self.roots if (root / name / INFO).is_file())
-        if self.any_folder and (Path(name) / INFO).is_file():
+        # os.path, not Path.is_file: for a name that no file system takes it says no instead of raising.
+        if self.any_folder and os.path.isfile(os.path.join(name, INFO)):
             return Path(name)
         raise UnknownName(f"no model named {name!r}; installed: {', '.join(self.names()) or 'none'}")

@@ -1,6 +1,7 @@
 """The folder through which a training run and the studio talk; either can die without harm to the other.
 
     config.json       recipe and settings; written once by the trainer
+    machine.json      what it trains on, in words
     dataset.json      what was found in the data, and what was skipped and why
     progress.jsonl    one JSON line a tick, appended by the trainer; a `resumed` line voids later ticks before it
     samples/*.jpg     a grid of fixed latents, named by kimg
@@ -86,6 +87,11 @@ class RunFolder:
         """How far the newest state is; 0 before the first one."""
         states = self.states()
         return float(states[-1].name) if states else 0.0
+
+    def machine(self) -> str:
+        """Where it was trained last, in words for a card."""
+        path = self.path / "machine.json"
+        return str(read_json(path, "").get("machine", "unknown")) if path.exists() else "unknown"
 
     def append_progress(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, allow_nan=False) + "\n"

@@ -152,6 +152,7 @@ def test_films_that_do_not_say() -> None:
         ("", "JSON cannot be read"),
         ("rubbish", "JSON cannot be read"),
         (MADE.to_json()[:-2], "JSON cannot be read"),
+        (MADE.to_json() + " " * MAX_JSON_BYTES, "JSON has .* characters, over the limit of 49152"),
         ("[" * 40_000, "JSON cannot be read"),
         ('{"atelier":' * 4_000, "JSON cannot be read"),
         ("[]", "JSON is no list of names"),

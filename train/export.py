@@ -1,6 +1,5 @@
 """A run's model as a checkpoint folder, with a card that says what was measured and shows what it makes."""
 
-import platform
 from pathlib import Path
 
 import torch
@@ -45,7 +44,7 @@ def export(
             "pictures": found["pictures"],
             "hours": round(position.trained_s / 3600, 2),
             "images_per_s": last.get("images_per_s", 0.0),
-            "machine": _machine(),
+            "machine": run.machine(),
             "note": note,
         },
     )
@@ -112,7 +111,6 @@ def card(info: ModelInfo, show_grid: bool) -> str:
         f"| training | {info.kimg:,.0f} thousand pictures shown, {training['hours']} hours |",
         f"| machine | {training['machine']} |",
         *([f"| remarks | {training['note']} |"] if training.get("note") else []),
-        f"| sha256 | `{info.sha256}` |",
         "",
     ]
     if info.metrics:
@@ -143,9 +141,3 @@ class _Nothing:
 
     def read(self, name: str) -> bytes:
         raise RunError(f"{name!r} was asked of a data set that is not there")
-
-
-def _machine() -> str:
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"

@@ -1,6 +1,8 @@
 """One training run from its settings to its end: device, data, recipe, lock, loop."""
 
 import contextlib
+import os
+import platform
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,6 +79,8 @@ def _work(
     keep_freed_memory()
     (run.path / "exit.json").unlink(missing_ok=True)
     torch.backends.cudnn.benchmark = True
+    if accelerator.is_main_process:
+        write_json(run.path / "machine.json", {"machine": _machine(accelerator)})
     try:
         with _memory_errors(config, accelerator.device):
             recipe = build_recipe(kind, config, pictures, accelerator.device)
@@ -87,6 +91,13 @@ def _work(
             with contextlib.suppress(StudioError):
                 run.write_exit("failed", str(error), run.kimg())
         raise
+
+
+def _machine(accelerator: Accelerator) -> str:
+    """What a model's card says it was trained on."""
+    if accelerator.device.type == "cuda":
+        return f"{accelerator.num_processes} x {torch.cuda.get_device_name()}"
+    return f"{os.cpu_count()} CPU cores ({platform.machine()})" + (", MPS" if accelerator.device.type == "mps" else "")
 
 
 def _load(config: LoopConfig, data: Path) -> Pictures:
