@@ -1,4 +1,4 @@
-"""What a person waits for, measured in Chromium: the first picture after `python app.py`, and a picture after a slider moves."""
+"""What a person waits for, measured in Chromium: the first picture, and the next one when a slider moves."""
 
 import os
 import shutil
@@ -21,8 +21,8 @@ REST_MS = 40  # between two positions of the slider, as between two events of a 
 WALK = "#explore-walk input[type=range]"
 PART_NAMES = ("wait", "draw", "encode")
 
-# One position after another: set the slider, wait until its picture is decoded and on the page. `total` runs on the page's
-# clock from the event; `server` is what the server says of its own part.
+# One position after another: set the slider, wait until its picture is decoded and on the page. `total` runs on the
+# page's clock from the event; `server` is what the server says of its own part.
 _FOLLOW = """async ([selector, rounds, rest]) => {
     const slider = document.querySelector(selector);
     const results = [];
@@ -70,7 +70,7 @@ def chromium() -> Iterator[Any]:
     """A headless Chromium, with nothing open. Raises NoBrowser."""
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if binary is None:
-        raise NoBrowser("no chromium, chromium-browser or google-chrome is on the PATH; install one or add --only generators")
+        raise NoBrowser("no chromium or google-chrome is on the PATH; install one or add --only generators")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
@@ -82,7 +82,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Visit:
-    """`python app.py` on a free port, opened in a browser. `timings_s`: served, first picture, from the process's start."""
+    """`python app.py` on a free port, in a browser. `timings_s`, from the process's start: served, first picture."""
 
     def __init__(self, browser: Any, home: Path, device: str) -> None:
         port = _free_port()
@@ -149,7 +149,7 @@ class Visit:
 
 
 def budget(samples: list[dict[str, Any]]) -> dict[str, list[float]]:
-    """Milliseconds of each part of each sample: the server's, and what is left for transport, decoding and the page."""
+    """Milliseconds of each part in each sample: the server's; what is left is transport, decoding and the page."""
     parts = {name: [s["server"][name] for s in samples] for name in PART_NAMES}
     parts["transport and decode"] = [s["total"] - s["server"]["total"] for s in samples]
     parts["total"] = [s["total"] for s in samples]

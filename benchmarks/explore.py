@@ -2,8 +2,8 @@
 
     python -m benchmarks.explore [--quick] [--only browser|generators] [--json FILE]
 
-The bundled model is checkpoints/calligraphy; where it is not there, a generator of its size with random weights stands in,
-which is as fast.
+The bundled model is checkpoints/calligraphy; where it is not there, a generator of its size with random weights
+stands in, which is as fast.
 """
 
 import argparse
@@ -64,12 +64,13 @@ def in_the_browser(generator: nn.Module, real: bool, a: argparse.Namespace) -> d
             finally:
                 visit.close()
     first = [s["first picture"] for s in starts]
+    usual = statistics.median(first)
     spread = {part: {"p50": quantile(v, 0.5), "p95": quantile(v, 0.95)} for part, v in budget(samples).items()}
     seeds = {part: {"p50": quantile(v, 0.5), "p95": quantile(v, 0.95)} for part, v in budget(reseeded).items()}
 
     rows = [
         ["served", f"{statistics.median(s['served'] for s in starts):.2f} s", ""],
-        ["first picture", f"{statistics.median(first):.2f} s", verdict(statistics.median(first), FIRST_PICTURE_S, at_most=True)],
+        ["first picture", f"{usual:.2f} s", verdict(usual, FIRST_PICTURE_S, at_most=True)],
         ["slowest first picture", f"{max(first):.2f} s", ""],
         ["pictures while dragging", f"{dragged:.1f} /s", verdict(dragged, PICTURES_PER_S)],
     ]
@@ -95,8 +96,11 @@ def draw_parts(generator: nn.Module, device: torch.device, rounds: int) -> dict[
     z = torch.randn(1, model.z_dim, device=device)
     with torch.inference_mode():
         ws = model.mapping(z)
-        runs = {"map": lambda: model.mapping(z), "synthesis": lambda: model.synthesis(ws)}
-        times = interleaved({name: lambda run=run: seconds(run, device) for name, run in runs.items()}, rounds, warm_ups=3)
+        runs = {
+            "map": lambda: seconds(lambda: model.mapping(z), device),
+            "synthesis": lambda: seconds(lambda: model.synthesis(ws), device),
+        }
+        times = interleaved(runs, rounds, warm_ups=3)
     parts = {name: 1000 * s for name, s in times.items()}
     threads = f"{torch.get_num_threads()} threads"
     rows = [[name, f"{ms:.1f}"] for name, ms in parts.items()]
@@ -115,7 +119,8 @@ def against_peers(generator: nn.Module, a: argparse.Namespace, device: torch.dev
         rates = images_per_s(found, device, a.rounds, tuple(a.threads))
         print_rates(resolution, found, rates)
         written[str(resolution)] = {
-            c.name: {"parameters": c.parameters, "multiply_adds": c.multiply_adds, "images_per_s": rates[c.name]} for c in found
+            c.name: {"parameters": c.parameters, "multiply_adds": c.multiply_adds, "images_per_s": rates[c.name]}
+            for c in found
         }
     return written
 
@@ -158,7 +163,8 @@ def main(argv: list[str] | None = None) -> None:
     device = choose_device(a.device)
     generator, real = bundled()
     generator = generator.eval().requires_grad_(False)
-    a.resolutions = a.resolutions or ([generator.resolution] if a.quick else sorted({*RESOLUTIONS, generator.resolution}))
+    own = generator.resolution
+    a.resolutions = a.resolutions or ([own] if a.quick else sorted({*RESOLUTIONS, own}))
     print(f"model: {MODEL if real else 'random weights in the size of ' + MODEL}; torch {torch.__version__}\n")
     written: dict[str, Any] = {"torch": torch.__version__, "device": a.device, "bundled": real}
     if a.only != "generators":

@@ -44,7 +44,7 @@ def contenders(
     found = [ours("bundled model", bundled, lay_out)] if bundled is not None else []
     for name, kind in PEERS.items():
         peer = kind(resolution, device)
-        count = multiply_adds(peer.generator(2)) // 2  # lightweight-gan's normalisation, in its training form, wants two
+        count = multiply_adds(peer.generator(1))
         found.append(Contender(name, peer.generator_parameters(), count, peer.generator))
         config: StyleGAN2Config = generator_like(peer.generator_parameters(), resolution)
         found.append(ours(f"ours, sized like {name}", StyleGAN2Generator(config).to(device), lay_out))

@@ -1,9 +1,9 @@
-"""The peers that the benchmarks compare with: lucidrains' stylegan2-pytorch and lightweight-gan, as their packages ship them.
+"""The peers that the benchmarks compare with: stylegan2-pytorch and lightweight-gan, as their packages ship them.
 
-Networks, initial weights, optimisers and losses are the packages' own. Their trainers run on CUDA only, so one training
-step is written here after `Trainer.train` of each, with the trainers' defaults: no augmentation, a gradient penalty on
-real and generated pictures every 4 steps. What their trainers do beside it (loading, logging, sampling, running means) is
-left out, to their advantage.
+Networks, initial weights, optimisers and losses are the packages' own. Their trainers run on CUDA only, so one
+training step is written here after `Trainer.train` of each, with the trainers' defaults: no augmentation, a gradient
+penalty on real and generated pictures every 4 steps. What their trainers do beside it (loading, logging, sampling,
+running means) is left out, to their advantage.
 """
 
 import importlib
@@ -34,7 +34,8 @@ class PeerMissing(StudioError):
 @contextmanager
 def _without_cuda() -> Iterator[None]:
     """stylegan2-pytorch asserts a CUDA device when imported, and both move their networks to one when built."""
-    with mock.patch("torch.cuda.is_available", lambda: True), mock.patch.object(nn.Module, "cuda", lambda self, _: self):
+    stay = mock.patch.object(nn.Module, "cuda", lambda self, _: self)
+    with mock.patch("torch.cuda.is_available", lambda: True), stay:
         yield
 
 
@@ -149,8 +150,9 @@ class LightweightGAN(Peer):
         real, small_real, reconstruction = gan.D_aug(reals, calc_aux_loss=True)
         loss = lib.hinge_loss(real, fake) + lib.hinge_loss(small_real, small_fake) + reconstruction
         if lazy:
-            norms = torch.cat([self._gradients([real, small_real], reals), self._gradients([fake, small_fake], fakes)])
-            loss = loss + GP_WEIGHT * norms.mean()
+            at_reals = self._gradients([real, small_real], reals)
+            at_fakes = self._gradients([fake, small_fake], fakes)
+            loss = loss + GP_WEIGHT * torch.cat([at_reals, at_fakes]).mean()
         loss.backward()
         gan.D_opt.step()
 

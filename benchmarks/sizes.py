@@ -20,10 +20,10 @@ def parameters(network: nn.Module) -> int:
 def at_least(
     wanted: int, resolution: int, build: Callable[[StyleGAN2Config], nn.Module], run: Callable[[nn.Module], object]
 ) -> StyleGAN2Config:
-    """The network with at least `wanted` parameters, and of those the one with the fewest multiply-adds in run(network).
+    """Of the networks with at least `wanted` parameters, the one with the fewest multiply-adds in run(network).
 
-    Peers put their parameters where the picture is small, so channel_max may pass the paper's 512 as well; tables print
-    the multiply-adds beside the parameters, so that both can be compared. Raises ValueError when no size is large enough.
+    Peers put their parameters where the picture is small, so channel_max may pass the paper's 512 as well; tables
+    print the multiply-adds beside the parameters. Raises ValueError when no size is large enough.
     """
     fitting = []
     for channel_max in CHANNEL_MAX:

@@ -10,7 +10,7 @@ import torch
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` (0..1) of the values lie, straight between neighbours. Raises ValueError for none."""
+    """The value that `share` (0..1) of them lie below, straight between neighbours. Raises ValueError for none."""
     if not values:
         raise ValueError("no values to take a quantile of")
     ordered = sorted(values)
@@ -29,9 +29,7 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def interleaved(
-    runs: Mapping[str, Callable[[], float]], rounds: int, warm_ups: int = 1
-) -> dict[str, float]:
+def interleaved(runs: Mapping[str, Callable[[], float]], rounds: int, warm_ups: int = 1) -> dict[str, float]:
     """Medians of what each run returns: one of each in turn, `rounds` times, so that a slow spell hits all alike."""
     found: dict[str, list[float]] = {name: [] for name in runs}
     for i in range(warm_ups + rounds):

@@ -2,9 +2,10 @@
 
     python -m benchmarks.train [--quick] [--levers] [--json FILE]
 
-Every trainer runs in a fresh process, built and warmed up first; then each takes a step in turn, and medians are kept.
-A figure is amortised: plain steps, with each trainer's own share of steps that also compute its gradient penalty (ours R1
-every 16 steps, the peers' every 4). Path length regularisation, off in ours by default, is left out of all.
+Every trainer runs in a fresh process, built and warmed up first; then each takes a step in turn, and medians are
+kept. A figure is amortised: plain steps, with each trainer's own share of steps that also compute its gradient
+penalty (ours R1 every 16 steps, the peers' every 4). Path length regularisation, off in ours by default, is left out
+of all.
 """
 
 import argparse
@@ -153,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
     p.add_argument("--resolutions", type=int, nargs="+", default=None, metavar="PX", help="default 64 128")
     p.add_argument("--batch", type=int, default=None, help="pictures a step (default 8)")
     p.add_argument("--rounds", type=int, default=None, help="timed plain steps of each (default 7)")
-    p.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default torch's own choice)")
+    p.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads (default torch's)")
     p.add_argument("--device", default="cpu", help="cpu, cuda or mps (default cpu)")
     p.add_argument("--json", type=Path, metavar="FILE", help="also write every figure here")
     a = p.parse_args(argv)
@@ -169,7 +170,9 @@ def main(argv: list[str] | None = None) -> None:
         written[f"peers_{resolution}"] = {name: r.values() for name, r in found.items()}
     if a.only != "peers":
         # Small enough that the levers show: with wide layers, everything but the convolutions disappears.
-        base = Job(OURS, 64, batch if a.quick else 16, a.threads, a.device, g_base=2048, g_max=256, d_base=2048, d_max=256)
+        base = Job(
+            OURS, 64, batch if a.quick else 16, a.threads, a.device, g_base=2048, g_max=256, d_base=2048, d_max=256
+        )
         found = levers(base, a.levers, rounds)
         print_levers(f"Levers at 64 px, the bundled model's widths, batch {base.batch}, {a.threads} threads", found)
         written["levers"] = {name: r.values() for name, r in found.items()}
@@ -188,8 +191,8 @@ def _result(job: Job, plain: float, lazy: float, about: dict[str, float]) -> Res
 
 def _cells(r: Result) -> list[str]:
     return [
-        f"{r.generator / 1e6:.1f}", f"{r.discriminator / 1e6:.1f}", f"{r.images_per_s:.2f}", f"{1000 * r.plain_s:.0f}",
-        f"{1000 * r.lazy_s:.0f}", f"{r.peak_bytes / MIB:.0f}",
+        f"{r.generator / 1e6:.1f}", f"{r.discriminator / 1e6:.1f}", f"{r.images_per_s:.2f}",
+        f"{1000 * r.plain_s:.0f}", f"{1000 * r.lazy_s:.0f}", f"{r.peak_bytes / MIB:.0f}",
     ]
 
 

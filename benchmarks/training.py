@@ -1,7 +1,8 @@
 """One trainer in a process of its own, for train.py: builds what its one argument (JSON) says, then takes orders.
 
-Orders come as lines on stdin: `plain` and `lazy` take one training step, without and with the lazily computed penalty,
-and answer with its seconds; `about` answers with parameters and the peak memory so far. Answers are lines of JSON.
+Orders come as lines on stdin: `plain` and `lazy` take one training step, without and with the lazily computed
+penalty, and answer with its seconds; `about` answers with parameters and the peak memory so far. Answers are lines of
+JSON.
 """
 
 import json
@@ -125,7 +126,7 @@ class _SizedRecipe(StyleGAN2Recipe):
 
 
 class GroupedLayer(nn.Module):
-    """The usual modulated convolution, for comparison: a weight a picture, and one group a picture (Karras et al. 2020).
+    """The usual modulated convolution (Karras et al. 2020), for comparison: one weight and one group a picture.
 
     The same result as SynthesisLayer. x [N, in, H, W], w [N, w_dim] -> [N, out, H, W] or [N, out, 2H, 2W].
     """
@@ -141,9 +142,8 @@ class GroupedLayer(nn.Module):
         out, inside = layer.weight.shape[:2]
         size = x.shape[2:]
         if layer.up:
-            x = F.conv_transpose2d(
-                x.reshape(1, n * inside, *size), weight.transpose(1, 2).reshape(n * inside, out, 3, 3), stride=2, groups=n
-            )
+            weight = weight.transpose(1, 2).reshape(n * inside, out, 3, 3)
+            x = F.conv_transpose2d(x.reshape(1, n * inside, *size), weight, stride=2, groups=n)
             x = x.reshape(n, out, *x.shape[2:])
             x = fir(x, padding=1, gain=4.0)
         else:
@@ -204,7 +204,8 @@ def answer(values: dict[str, object]) -> None:
 def _use_nchw(network: nn.Module) -> None:
     """Weights and activations in NCHW memory: a convolution answers in the format of what it reads."""
     for p in network.parameters():
-        p.data = p.data.clone(memory_format=torch.contiguous_format)  # contiguous() would leave 1x1 kernels as they are
+        # contiguous() would leave 1x1 kernels as they are
+        p.data = p.data.clone(memory_format=torch.contiguous_format)
     convert: Callable[..., tuple] = lambda module, inputs: (inputs[0].contiguous(), *inputs[1:])
     for module in network.modules():
         if isinstance(module, (SynthesisLayer, ToRGB, EqualConv2d)):

@@ -33,4 +33,5 @@ def test_an_aim_is_met_or_missed() -> None:
 
 
 def test_a_table_is_aligned() -> None:
-    assert table("T", ["name", "ms"], [["a", "10"], ["longer", "5"]]) == "T\nname    ms\n------  --\na       10\nlonger   5"
+    text = table("T", ["name", "ms"], [["a", "10"], ["longer", "5"]])
+    assert text == "T\nname    ms\n------  --\na       10\nlonger   5"
