@@ -1,9 +1,9 @@
 """StyleGAN2's synthesis laid out for speed: the same pictures as the training form, to 1e-4.
 
-What is done once instead of at every picture: weights in channels_last memory with their gains inside, the sums of
-squares that demodulation needs, noise scaled by its strength. What is chosen by size, for a single picture: where a layer
-has fewer weights than activations (the high resolutions), style and demodulation go into the weights, and otherwise into
-the activations. Nothing uses grouped convolutions but the 4x4 filter.
+What is done once instead of at every picture: weights laid out with their gains inside, the sums of squares that
+demodulation needs, noise scaled by its strength. What is chosen by size, for a single picture: where a layer has fewer
+weights than activations (the high resolutions), style and demodulation go into the weights, and otherwise into the
+activations, which lets the weights be packed for the CPU. Nothing uses grouped convolutions but the 4x4 filter.
 """
 
 import copy
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studio.nn.layers import LRELU_GAIN, fir_kernel, upsample
+from studio.nn.packed import PackedConv
 
 
 class FastLayer(nn.Module):
@@ -34,6 +35,10 @@ class FastLayer(nn.Module):
         pixels = source.noise_const.numel()
         activations = out_channels * pixels + in_channels * (pixels // 4 if self.up else pixels)
         self.light = weight.numel() < activations
+        self.convolve = None
+        if not self.light:
+            side = source.noise_const.shape[0] // (2 if self.up else 1)
+            self.convolve, self.weight = PackedConv(weight, (side, side), transposed=self.up), None
         if self.up:
             self.register_buffer("kernel", fir_kernel(weight, out_channels, 4.0).contiguous())
 
@@ -49,7 +54,10 @@ class FastLayer(nn.Module):
                 x = F.conv2d(x, weight, self.bias, padding=1)
         else:
             x = x * styles[:, :, None, None]
-            x = self._upsampled(x, self.weight) if self.up else F.conv2d(x, self.weight, padding=1)
+            if self.light:
+                x = self._upsampled(x, self.weight) if self.up else F.conv2d(x, self.weight, padding=1)
+            else:
+                x = self._filtered(self.convolve(x)) if self.up else self.convolve(x)
             x = torch.addcmul(bias, x, scale[:, :, None, None])
         if noise == "const":
             x.add_(self.noise)
@@ -58,7 +66,9 @@ class FastLayer(nn.Module):
         return F.leaky_relu_(x, 0.2)
 
     def _upsampled(self, x: Tensor, weight: Tensor) -> Tensor:
-        x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+        return self._filtered(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
+
+    def _filtered(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.kernel, padding=1, groups=len(self.kernel))
 
 
