@@ -1,6 +1,6 @@
 """What several tests share: a StyleGAN2 that draws in a millisecond, and a library that holds it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from studio.library import Library
 from studio.models.stylegan2 import StyleGAN2Config, StyleGAN2Generator
 
 torch.set_num_threads(1)  # networks this small are slower on more
+# A job in the background ignores Ctrl-C and hands that on to what it starts, to which some tests send one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,6 +20,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the studio keeps between runs is neither read nor written in the person's own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,21 +53,28 @@ def test_flags_that_are_not_understood(words: list[str], capsys: pytest.CaptureF
 
 
 @pytest.fixture
-def start(tmp_path: Path, save_tiny: Callable[..., Path]) -> Callable[..., subprocess.Popen[str]]:
+def start(
+    tmp_path: Path, save_tiny: Callable[..., Path]
+) -> Callable[..., AbstractContextManager[subprocess.Popen[str]]]:
     """Start app.py in a process of its own, with a tiny model in the person's own folder."""
     save_tiny(tmp_path / "models" / "tiny")
 
-    def start(*words: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def start(*words: str) -> Iterator[subprocess.Popen[str]]:
         environ = {**os.environ, "ATELIER_HOME": str(tmp_path)}
         command = [sys.executable, str(ROOT / "app.py"), *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=tmp_path, env=environ, **pipes)
+        with subprocess.Popen(command, cwd=tmp_path, env=environ, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()  # leaving the block waits for it, however the test ended
 
     return start
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a test cannot send Ctrl-C there without stopping itself")
-def test_it_opens_in_a_forced_language_and_closes_quietly(start: Callable[..., subprocess.Popen[str]]) -> None:
+def test_it_opens_in_a_forced_language_and_closes_quietly(start: Callable) -> None:
     with start("--lang", "zh-CN", "--device", "cpu") as process:
         url = next(word for word in process.stdout.readline().split() if word.startswith("http://127.0.0.1:"))
         page = urllib.request.urlopen(url, timeout=10).read().decode()
@@ -77,7 +85,7 @@ def test_it_opens_in_a_forced_language_and_closes_quietly(start: Callable[..., s
     assert errors == ""
 
 
-def test_an_unknown_device(start: Callable[..., subprocess.Popen[str]]) -> None:
+def test_an_unknown_device(start: Callable) -> None:
     with start("--device", "cuda:99") as process:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
