@@ -1,5 +1,6 @@
 """What several tests share: a StyleGAN2 that draws in a millisecond, and a library that holds it."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
