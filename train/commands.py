@@ -5,15 +5,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from accelerate import PartialState
 
-from studio.config import add_arguments, from_arguments
+from studio.config import Setting, add_arguments, from_arguments, settings
 from studio.errors import SettingError, StudioError
 from studio.runfolder import RunFolder, read_json
 from train.loop import Outcome, print_line
 from train.recipes import RECIPES
-from train.run import resume, start, stored_config
+from train.run import check_version, resume, start, stored_config
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -44,10 +45,14 @@ def _parser() -> argparse.ArgumentParser:
         add_arguments(sub, kind.settings)
         _common(sub)
 
-    sub = commands.add_parser("resume", help="go on with a run, exactly where it was")
+    sub = commands.add_parser(
+        "resume", help="go on with a run, exactly where it was",
+        description="Go on with a run, exactly where it was. Settings given here replace those it has, and are kept.",
+    )
     sub.set_defaults(run_command=_resume)
     sub.add_argument("run", type=Path, metavar="RUN")
-    sub.add_argument("--kimg", type=float, help="another length than the run was started with")
+    sub.add_argument("--data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # to say why it cannot change
+    _add_changes(sub)
     _common(sub)
 
     sub = commands.add_parser("export", help="write a run's model as a checkpoint folder with a card")
@@ -79,23 +84,61 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
+def _add_changes(parser: argparse.ArgumentParser) -> None:
+    """Any recipe's settings, as texts: the run itself says which recipe they are for, and so what they may be."""
+    known: dict[str, tuple[Setting, str]] = {}
+    for name in RECIPES:
+        for item in settings(RECIPES.get(name).settings):
+            may_change = item.name in RECIPES.get(name).settings.changeable
+            help = item.help.replace("%", "%%") if may_change else argparse.SUPPRESS
+            if item.name not in known or may_change:
+                known[item.name] = item, help
+    for item, help in known.values():
+        words = dict(dest=item.name, default=argparse.SUPPRESS, help=help)
+        if item.kind is bool:
+            parser.add_argument(item.flag, action=argparse.BooleanOptionalAction, **words)
+        else:
+            parser.add_argument(item.flag, metavar=item.kind.__name__.upper(), **words)
+
+
+def _changes(arguments: argparse.Namespace, recipe: str) -> dict[str, Any]:
+    """The settings that `resume` was given. Raises SettingError for one that the run's recipe does not have."""
+    given = {k: v for k, v in vars(arguments).items() if k not in ("run_command", "run", "device", "json")}
+    if "data" in given:
+        raise SettingError(f"data={given['data']} cannot replace the pictures in mid-run; start another run with it")
+    known = {item.name: item for item in settings(RECIPES.get(recipe).settings)}
+    if unknown := [name for name in given if name not in known]:
+        raise SettingError(f"the recipe {recipe!r} has no setting {unknown[0]!r}; known: {', '.join(known)}")
+    return {name: known[name].parse(value) if isinstance(value, str) else value for name, value in given.items()}
+
+
 def _start(arguments: argparse.Namespace) -> None:
-    preset = read_json(arguments.config, f"there is no {arguments.config}") if arguments.config else {}
-    if arguments.config and not (isinstance(preset.get("recipe"), str) and isinstance(preset.get("settings"), dict)):
-        raise SettingError(f"{arguments.config} does not name a recipe and its settings; give a preset or a run's config.json")
-    if arguments.config and preset["recipe"] != arguments.recipe:
-        raise SettingError(f"{arguments.config} is for the recipe {preset['recipe']!r}; run: python -m train {preset['recipe']}")
+    preset = _preset(arguments.config, arguments.recipe) if arguments.config else {}
     if arguments.data is None:
         raise SettingError("--data is missing; give a folder or a zip of pictures")
-    config = from_arguments(RECIPES.get(arguments.recipe).settings, arguments, preset.get("settings"))
+    config = from_arguments(RECIPES.get(arguments.recipe).settings, arguments, preset)
     report = lambda line: print_line(line, config.kimg, arguments.json)
-    _say(start(arguments.recipe, config, arguments.data, RunFolder(arguments.run), arguments.device, report), arguments)
+    run = RunFolder(arguments.run)
+    _say(start(arguments.recipe, config, arguments.data, run, arguments.device, report), arguments)
+
+
+def _preset(path: Path, recipe: str) -> dict[str, Any]:
+    """The settings in a preset or in a run's config.json. Raises StudioError if they are not for this recipe."""
+    stored = read_json(path, f"there is no {path}")
+    if not (isinstance(stored.get("recipe"), str) and isinstance(stored.get("settings"), dict)):
+        raise SettingError(f"{path} does not name a recipe and its settings; give a preset or a run's config.json")
+    check_version(stored, path)
+    if stored["recipe"] != recipe:
+        raise SettingError(f"{path} is for the recipe {stored['recipe']!r}; run: python -m train {stored['recipe']}")
+    return stored["settings"]
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     run = RunFolder(arguments.run)
-    kimg = arguments.kimg if arguments.kimg is not None else stored_config(run)[1].kimg
-    _say(resume(run, arguments.kimg, arguments.device, lambda line: print_line(line, kimg, arguments.json)), arguments)
+    recipe, config, _ = stored_config(run)
+    changes = _changes(arguments, recipe)
+    report = lambda line: print_line(line, changes.get("kimg", config.kimg), arguments.json)
+    _say(resume(run, changes, arguments.device, report), arguments)
 
 
 def _say(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -104,15 +147,22 @@ def _say(outcome: Outcome, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({"outcome": outcome.name, "kimg": outcome.kimg, "run": str(arguments.run)}))
     else:
-        print(f"{outcome.name} at {outcome.kimg:g} kimg; use it with: python -m train export {arguments.run} --out DIR")
+        use = f"python -m train export {arguments.run} --out DIR"
+        print(f"{outcome.name} at {outcome.kimg:g} kimg; use it with: {use}")
 
 
 def _export(arguments: argparse.Namespace) -> None:
     from train.export import export  # reads and draws; the loop's own start should not wait for it
 
     folder = export(
-        RunFolder(arguments.run), arguments.out, title=arguments.title, data_licence=arguments.data_licence,
-        data_note=arguments.data_note, note=arguments.note, licence=arguments.licence, show_grid=not arguments.no_grid,
+        RunFolder(arguments.run),
+        arguments.out,
+        title=arguments.title,
+        data_licence=arguments.data_licence,
+        data_note=arguments.data_note,
+        note=arguments.note,
+        licence=arguments.licence,
+        show_grid=not arguments.no_grid,
     )
     print(json.dumps({"checkpoint": str(folder)}) if arguments.json else f"wrote {folder}")
 

@@ -28,8 +28,8 @@ def evaluate_model(
 ) -> dict[str, float]:
     """Metrics of `samples` generated pictures against as many real ones, held out where training held some out.
 
-    Values whose names begin with "real-" compare training pictures with held-out ones: what a perfect model would score
-    with as many pictures. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
+    Values whose names begin with "real-" compare training pictures with held-out ones: what a perfect model would
+    score with as many pictures. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
     """
     if samples < MIN_SAMPLES:
         raise SettingError(f"samples={samples} is below {MIN_SAMPLES}, the fewest that can be compared")
@@ -50,7 +50,8 @@ def evaluate_model(
     real = _real(open_pictures(data, G.resolution, G.channels, **parts), samples, extractor)
     made = extract(_generated(G, len(real), seed, chosen), extractor)
     name = extractor.name
-    result = {"pictures": len(real), **evaluate(real, made, name, probabilities=extractor.probabilities(made), seed=seed)}
+    probabilities = extractor.probabilities(made)
+    result = {"pictures": len(real), **evaluate(real, made, name, probabilities=probabilities, seed=seed)}
     if holdout:
         trained = open_pictures(data, G.resolution, G.channels, part="train", holdout=holdout)
         reference = evaluate(real, _real(trained, len(real), extractor), name, seed=seed)

@@ -8,20 +8,27 @@ from torch import nn
 from studio.checkpoint import INFO, ModelInfo, read_info, save_checkpoint
 from studio.errors import RunError
 from studio.files import write_bytes, write_json
-from studio.images import encode_jpeg, grid
+from studio.images import encode_jpeg
 from studio.runfolder import RunFolder, read_json
 from train.data import Pictures
+from train.grids import sample_grid
 from train.recipes import RECIPES, Recipe
 from train.run import build_recipe, stored_config
 from train.state import Position, load_state
 
-CARD_COLUMNS = 8
 GRID = "samples.jpg"
 
 
 def export(
-    run: RunFolder, out: Path, *, title: str | None = None, data_licence: str = "not stated", data_note: str = "", note: str = "",
-    licence: str = "not stated", show_grid: bool = True,
+    run: RunFolder,
+    out: Path,
+    *,
+    title: str | None = None,
+    data_licence: str = "not stated",
+    data_note: str = "",
+    note: str = "",
+    licence: str = "not stated",
+    show_grid: bool = True,
 ) -> Path:
     """Write the newest state's running mean to the folder `out`. Raises RunError if the run has no state yet."""
     name, config, data = stored_config(run)
@@ -48,17 +55,17 @@ def export(
             "note": note,
         },
     )
-    files = {GRID: encode_jpeg(grid(recipe.sample(), CARD_COLUMNS), quality=90)} if show_grid else {}
+    files = {GRID: encode_jpeg(sample_grid(recipe.sample()), quality=90)} if show_grid else {}
     return save_checkpoint(out, info, network, card(info, show_grid), files)
 
 
 def restore(run: RunFolder) -> tuple[Recipe, Position]:
-    """A run's recipe at its newest state, on the CPU and without its pictures. Raises RunError if there is none yet."""
+    """A run's recipe at its newest state, on the CPU, without its pictures. Raises RunError if there is none yet."""
     name, config, _ = stored_config(run)
     if not run.states():
         raise RunError(f"{run.path} has no saved state yet; wait for its first tick")
-    # The pictures themselves are not needed: the recipe only asks for their number of classes.
-    empty = Pictures(_Nothing(), [], config.resolution, config.channels, torch.zeros(0), list(_dataset(run)["classes"]))
+    # Neither pictures nor their size are needed: a recipe only asks how many there are, and of how many classes.
+    empty = Pictures(_Nothing(), [], 1, 3, torch.zeros(0), list(_dataset(run)["classes"]))
     recipe = build_recipe(RECIPES.get(name), config.replace(precision="fp32"), empty, torch.device("cpu"))
     return recipe, load_state(run.states()[-1], recipe)
 
@@ -70,9 +77,10 @@ def latest(run: RunFolder) -> tuple[nn.Module, dict]:
 
 def _dataset(run: RunFolder) -> dict:
     path = run.path / "dataset.json"
-    found = read_json(path, f"{run.path} has no dataset.json; start the run again in another folder")
+    again = "start the run again in another folder"
+    found = read_json(path, f"{run.path} has no dataset.json; {again}")
     if type(found.get("pictures")) is not int or not isinstance(found.get("classes"), list):
-        raise RunError(f"{path} does not say how many pictures and which classes there are; start the run again in another folder")
+        raise RunError(f"{path} does not say how many pictures and which classes there are; {again}")
     return found
 
 
@@ -87,7 +95,7 @@ def record_metrics(folder: Path, metrics: dict) -> None:
 def card(info: ModelInfo, show_grid: bool) -> str:
     """The model card, with the front matter that the Hugging Face Hub reads."""
     training = info.training
-    resolution, channels = info.config.get("resolution"), info.config.get("channels")
+    resolution, colour = info.config.get("resolution"), "grey" if info.config.get("channels") == 1 else "colour"
     lines = [
         "---",
         "library_name: atelier",
@@ -97,11 +105,11 @@ def card(info: ModelInfo, show_grid: bool) -> str:
         "",
         f"# {info.title}",
         "",
-        f"{info.family.title} ({info.family.paper}), {resolution} x {resolution} px, {'grey' if channels == 1 else 'colour'}.",
+        f"{info.family.title} ({info.family.paper}), {resolution} x {resolution} px, {colour}.",
         "",
     ]
     if show_grid:
-        lines += [f"![{CARD_COLUMNS} columns of pictures at seeds fixed before training, untruncated]({GRID})", ""]
+        lines += [f"![pictures at seeds fixed before training, untruncated]({GRID})", ""]
     lines += [
         "| | |",
         "|---|---|",
@@ -119,8 +127,8 @@ def card(info: ModelInfo, show_grid: bool) -> str:
         lines += ["", f"Measured with `{info.metrics['command']}`.", ""] if "command" in info.metrics else [""]
         if any("Lite0" in name for name in info.metrics):
             lines += [
-                "Lite0 figures use EfficientNet-Lite0's features, not Inception's: compare them with one another and with the",
-                "real-against-real row, never with published FID or KID.",
+                "Lite0 figures use EfficientNet-Lite0's features, not Inception's: compare them with one another and",
+                "with the real-against-real row, never with published FID or KID.",
                 "",
             ]
     lines += [

@@ -1,14 +1,14 @@
 """The one training loop: phases, EMA, ticks, states, exact resume, stopping.
 
-Written from the loops of StyleGAN2-ADA and EDM. What departs from them: the state holds everything, so a resumed run is
-bit-equal to one that never stopped (on one CPU machine); a value that is not finite stops the run instead of being
+Written from the loops of StyleGAN2-ADA and EDM. What departs from them: the state holds everything, so a resumed run
+is bit-equal to one that never stopped (on one CPU machine); a value that is not finite stops the run instead of being
 replaced by a number; STOP and PAUSE are honoured between two steps.
 """
 
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -19,9 +19,10 @@ from torch import Tensor
 
 from studio.errors import RunError
 from studio.files import disk_errors, write_bytes
-from studio.images import encode_jpeg, grid
+from studio.images import encode_jpeg
 from studio.runfolder import RunFolder
 from train.data import Pictures, batches
+from train.grids import sample_grid
 from train.recipes import Batch, LoopConfig, Phase, Recipe
 from train.state import Position, load_state, save_state
 
@@ -44,35 +45,39 @@ def train(
     run: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict], None],
+    changed: Mapping[str, list] | None = None,
 ) -> Outcome:
     """Train until config.kimg or STOP, from the newest state in the run folder if there is one.
 
-    `report` gets every tick's line. Raises RunError when a loss is not finite, DiskError when a state cannot be
-    written; the last good state stays in both cases.
+    `report` gets every tick's line; `changed`, settings that differ from what the run had, as [before, after], is
+    reported first and kept in the progress. The batch is one that `check_split` lets pass. Raises RunError when a
+    loss is not finite, DiskError when a state cannot be written; the last good state stays in both cases.
     """
     main, device = accelerator.is_main_process, accelerator.device
     rank, ranks = accelerator.process_index, accelerator.num_processes
-    if config.batch % (ranks * config.accumulate):
-        raise RunError(
-            f"batch={config.batch} cannot be split over {ranks} processes in {config.accumulate} rounds; "
-            f"give a multiple of {ranks * config.accumulate}"
-        )
 
     # Resume.
     position = Position()
     if run.states():
         position = load_state(run.states()[-1], recipe)
-        if main:
-            run.append_progress({"resumed": position.step})
     elif ranks > 1:
         for network in recipe.networks.values():
             broadcast([t for t in network.state_dict().values()])
-    if main and not run.samples.exists():
+    if main and changed:
+        line = {"resumed": position.step, "changed": dict(changed)}
+        run.append_progress(line)
+        report(line)
+    elif main and run.states():
+        run.append_progress({"resumed": position.step})
+    # Over those of a start that failed, too: they would show other settings.
+    if main and (position.step == 0 or not run.samples.exists()):
         with disk_errors(run.samples):
-            run.samples.mkdir(parents=True)
+            run.samples.mkdir(parents=True, exist_ok=True)
         _write_samples(recipe, run, position)
 
-    total = math.ceil(config.kimg * 1000 / config.batch) * config.batch
+    # Counted from here: after a change of the batch, what was seen need not be a multiple of it.
+    wanted = round(config.kimg * 1000) - position.images
+    total = position.images + max(math.ceil(wanted / config.batch), 0) * config.batch
     reals = batches(pictures, position.images, config.batch, config.seed, rank, ranks)
     meter = _Meter(position)
     pace: list[float] = []  # seconds a kimg, of the latest ticks
@@ -86,7 +91,7 @@ def train(
             outcome = "stopped"
             break
         if _asked(run.pause_requested, accelerator):
-            _check_finite(recipe, meter, position, run, accelerator)
+            _check_finite(recipe, meter, config, position, run, accelerator)
             if main:
                 save_state(run, recipe, position)
             while _asked(run.pause_requested and not run.stop_requested, accelerator):
@@ -119,9 +124,9 @@ def train(
 
         # Tick.
         tick_images = max(round(config.tick_kimg * 1000 / config.batch), 1) * config.batch
-        if position.images % tick_images and position.images < total:
+        if position.images % tick_images >= config.batch and position.images < total:
             continue
-        _check_finite(recipe, meter, position, run, accelerator)
+        _check_finite(recipe, meter, config, position, run, accelerator)
         values = meter.take(accelerator)
         tick += 1
         pace = [*pace, meter.seconds_per_kimg(position)][-ETA_TICKS:]
@@ -143,11 +148,21 @@ def train(
             if tick % config.sample_ticks == 0:
                 _write_samples(recipe, run, position)
 
-    _check_finite(recipe, meter, position, run, accelerator)
+    _check_finite(recipe, meter, config, position, run, accelerator)
     if main:
         save_state(run, recipe, position)
         run.write_exit(outcome, f"{outcome} at {position.kimg:g} kimg", position.kimg)
     return Outcome(outcome, position.kimg)
+
+
+def check_split(config: LoopConfig, processes: int) -> None:
+    """Raise RunError if a step's batch cannot be dealt out evenly."""
+    shares = processes * config.accumulate
+    if config.batch % shares:
+        raise RunError(
+            f"batch={config.batch} cannot be split over {processes} processes in {config.accumulate} rounds; "
+            f"give a multiple of {shares}"
+        )
 
 
 def _take_step(phase: Phase, recipe: Recipe, rounds: list[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
@@ -219,26 +234,32 @@ def _asked(flag: bool, accelerator: Accelerator) -> bool:
     return bool(broadcast(torch.tensor(int(flag), device=accelerator.device)).item())
 
 
-def _check_finite(recipe: Recipe, meter: "_Meter", position: Position, run: RunFolder, accelerator: Accelerator) -> None:
-    """Raise RunError if a logged value or a weight is not finite: asked before each state, so that none holds such."""
+def _check_finite(
+    recipe: Recipe, meter: _Meter, config: LoopConfig, position: Position, run: RunFolder, accelerator: Accelerator
+) -> None:
+    """Raise RunError if a logged value or a weight is not finite: asked before each state, so that none holds one."""
     tensors = {f"{name}.{key}": p for name, net in recipe.networks.items() for key, p in net.named_parameters()}
     # one number a tensor, read at once: each read waits for a GPU
     sums = torch.stack([*meter.sums(), *(p.detach().sum(dtype=torch.float32) for p in tensors.values())])
     for name, value in zip([*meter.names(), *tensors], accelerator.reduce(sums, "mean").tolist()):
         if not math.isfinite(value):
-            raise RunError(_diverged(name, value, position, run))
+            raise RunError(_diverged(name, value, config, position, run))
 
 
-def _diverged(name: str, value: float, position: Position, run: RunFolder) -> str:
-    states = run.states()
-    good = f"the last good state is {states[-1].relative_to(run.path)}" if states else "no state was saved before"
-    return f"{name} became {value} at {position.kimg:g} kimg; {good}; lower --lr or raise --r1-gamma"
+def _diverged(name: str, value: float, config: LoopConfig, position: Position, run: RunFolder) -> str:
+    what = f"{name} became {value} at {position.kimg:g} kimg"
+    cures = {"lr": "lower --lr", "r1_gamma": "raise --r1-gamma"}
+    advice = " or ".join(cures[key] for key in cures if hasattr(config, key)) or "choose gentler settings"
+    if not run.states():
+        return f"{what}; no state was saved before; {advice} and start again"
+    state = run.states()[-1].relative_to(run.path)
+    lower = f" --lr {config.lr / 2:g}" if hasattr(config, "lr") else ""
+    return f"{what}; the last good state is {state}; {advice}: python -m train resume {run.path}{lower}"
 
 
 def _write_samples(recipe: Recipe, run: RunFolder, position: Position) -> None:
-    samples = recipe.sample()
-    picture = grid(samples, columns=math.ceil(math.sqrt(len(samples))))
-    write_bytes(run.samples / f"{position.kimg:08.3f}.jpg", encode_jpeg(picture, quality=92))
+    picture = encode_jpeg(sample_grid(recipe.sample()), quality=92)
+    write_bytes(run.samples / f"{position.kimg:08.3f}.jpg", picture)
 
 
 def _memory_bytes(device: torch.device) -> int:
@@ -249,14 +270,23 @@ def _memory_bytes(device: torch.device) -> int:
 
 
 def print_line(line: dict, total_kimg: float, as_json: bool) -> None:
-    """One tick for the terminal."""
+    """One tick for the terminal, or what a resume changed."""
     if as_json:
         print(json.dumps(line), flush=True)
         return
+    if "changed" in line:
+        changes = ", ".join(f"{name} {_word(old)} -> {_word(new)}" for name, (old, new) in line["changed"].items())
+        print(f"changed from step {line['resumed']} on: {changes}", flush=True)
+        return
     losses = "  ".join(f"{k} {v:.3f}" for k, v in line.items() if k.startswith("loss") or k == "ada_p")
-    eta = time.strftime("%H h %M min", time.gmtime(line["eta_s"])) if line["eta_s"] < 86400 else f"{line['eta_s'] / 86400:.1f} days"
+    seconds = line["eta_s"]
+    eta = time.strftime("%H h %M min", time.gmtime(seconds)) if seconds < 86400 else f"{seconds / 86400:.1f} days"
     print(
         f"tick {line['tick']:<5} {line['kimg']:.1f}/{total_kimg:g} kimg  {line['images_per_s']:.1f} img/s  "
         f"{losses}  {line['memory_bytes'] / 2**30:.2f} GiB  {eta} left",
         flush=True,
     )
+
+
+def _word(value: object) -> str:
+    return "none" if value is None else str(value)

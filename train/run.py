@@ -3,56 +3,100 @@
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from filelock import FileLock, Timeout
 
 from studio.device import choose_device
-from studio.errors import DeviceError, RunError, StudioError
+from studio.errors import DeviceError, RunError, SettingError, StudioError
 from studio.files import disk_errors, write_json
 from studio.nn.memory import keep_freed_memory
 from studio.runfolder import RunFolder
-from train.data import Pictures, open_pictures
-from train.loop import Outcome, train
+from train.data import Pictures
+from train.loop import Outcome, check_split, train
 from train.recipes import RECIPES, LoopConfig, Recipe
 
 Report = Callable[[dict], None]
+VERSION = 1  # of config.json
 
 
 def start(recipe: str, config: LoopConfig, data: Path, run: RunFolder, device: str, report: Report) -> Outcome:
-    """Begin a run in a folder that has none. Raises RunError if it has one: resume it, or choose another folder."""
+    """Begin a run in a folder that has none. Raises RunError if it has one: resume it, or choose another folder.
+
+    What is refused, or fails before its first state, leaves no run behind: the same folder can be tried again.
+    """
     kind = RECIPES.get(recipe)
     accelerator = _accelerator(device)
     with _locked(run, accelerator):
         if run.config_path.exists():
             raise RunError(f"{run.path} holds a run already; go on with: python -m train resume {run.path}")
-        pictures = _load(config, data)
+        pictures = kind.open_data(config, data)
         accelerator.wait_for_everyone()  # before the config appears, which the other processes check for above
-        if accelerator.is_main_process:
+
+        def record() -> None:
             write_json(run.path / "dataset.json", {"source": str(data.absolute()), **pictures.summary()})
-            stored = {"version": 1, "recipe": recipe, "data": str(data.absolute()), "settings": config.to_dict()}
-            write_json(run.config_path, stored)
-        return _work(kind, config, pictures, run, accelerator, report)
+            _write_config(run, recipe, config, data.absolute())
+
+        try:
+            return _work(kind, config, pictures, run, accelerator, report, record)
+        except StudioError:
+            if accelerator.is_main_process and not run.states():
+                run.config_path.unlink(missing_ok=True)
+            raise
 
 
-def resume(run: RunFolder, kimg: float | None, device: str, report: Report) -> Outcome:
-    """Go on with a run from its newest state, to another length if `kimg` is given."""
-    name, config, data = stored_config(run)
-    if kimg is not None:
-        config = config.replace(kimg=kimg)
+def resume(run: RunFolder, changes: Mapping[str, Any], device: str, report: Report) -> Outcome:
+    """Go on with a run from its newest state. `changes` are settings by name; they are kept in its config.json.
+
+    Raises SettingError for a value outside its range and for a setting that cannot change in mid-run.
+    """
+    name, before, data = stored_config(run)
+    config = change(before, changes)
+    changed = {key: [value, config.to_dict()[key]] for key, value in before.to_dict().items()}
+    changed = {key: pair for key, pair in changed.items() if pair[0] != pair[1]}
+    kind = RECIPES.get(name)
     accelerator = _accelerator(device)
     with _locked(run, accelerator):
         if accelerator.is_main_process:
             run.clear_requests()
-        return _work(RECIPES.get(name), config, _load(config, data), run, accelerator, report)
+        pictures = kind.open_data(config, data)
+
+        def record() -> None:
+            if changed:
+                _write_config(run, name, config, data)
+
+        return _work(kind, config, pictures, run, accelerator, report, record, changed)
+
+
+def change(config: LoopConfig, changes: Mapping[str, Any]) -> LoopConfig:
+    """The settings, some of them changed in mid-run. Raises SettingError for one that cannot be."""
+    changed = config.from_dict({**config.to_dict(), **changes})
+    for name, value in changed.to_dict().items():
+        had = config.to_dict()[name]
+        if value != had and name not in config.changeable:
+            allowed = ", ".join(key for key in config.to_dict() if key in config.changeable)
+            raise SettingError(
+                f"{name}={value} cannot replace {name}={had} in mid-run, as what was learned so far depends on it; "
+                f"start another run, or change one of: {allowed}"
+            )
+    return changed
+
+
+def check_version(stored: Mapping[str, Any], path: Path) -> None:
+    """Raise RunError unless this trainer reads settings of that version; without one they are of version 1."""
+    version = stored.get("version", 1)
+    if type(version) is not int or version != VERSION:
+        raise RunError(f"{path} has version {version!r}, and this trainer reads {VERSION}; use the one that wrote it")
 
 
 def stored_config(run: RunFolder) -> tuple[str, LoopConfig, Path]:
-    """Recipe, settings and data of a run. Raises RunError for a damaged config.json."""
+    """Recipe, settings and data of a run. Raises RunError for a config.json that is damaged or of another version."""
     stored = run.config()
+    check_version(stored, run.config_path)
     missing = [key for key in ("recipe", "data", "settings") if key not in stored]
     if missing:
         raise RunError(f"{run.config_path} has no {missing[0]!r}; mend it or start another run")
@@ -67,24 +111,39 @@ def stored_config(run: RunFolder) -> tuple[str, LoopConfig, Path]:
 
 def build_recipe(kind: type[Recipe], config: LoopConfig, pictures: Pictures, device: torch.device) -> Recipe:
     """The recipe on a device, in the precision the settings ask for."""
-    bf16 = config.precision == "bf16" or (
-        config.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and able)
     return kind(config, pictures, device, torch.bfloat16 if bf16 else torch.float32)
 
 
+def _write_config(run: RunFolder, recipe: str, config: LoopConfig, data: Path) -> None:
+    stored = {"version": VERSION, "recipe": recipe, "data": str(data), "settings": config.to_dict()}
+    write_json(run.config_path, stored)
+
+
 def _work(
-    kind: type[Recipe], config: LoopConfig, pictures: Pictures, run: RunFolder, accelerator: Accelerator, report: Report
+    kind: type[Recipe],
+    config: LoopConfig,
+    pictures: Pictures,
+    run: RunFolder,
+    accelerator: Accelerator,
+    report: Report,
+    record: Callable[[], None],
+    changed: Mapping[str, list] | None = None,
 ) -> Outcome:
+    """Build and train; `record` writes the settings down once nothing in them was refused."""
     keep_freed_memory()
     (run.path / "exit.json").unlink(missing_ok=True)
     torch.backends.cudnn.benchmark = True
     if accelerator.is_main_process:
         write_json(run.path / "machine.json", {"machine": _machine(accelerator)})
     try:
-        with _memory_errors(config, accelerator.device):
+        check_split(config, accelerator.num_processes)
+        with _memory_errors(config, run, accelerator.device):
             recipe = build_recipe(kind, config, pictures, accelerator.device)
-            return train(recipe, config, pictures, run, accelerator, report)
+            if accelerator.is_main_process:
+                record()
+            return train(recipe, config, pictures, run, accelerator, report, changed)
     except StudioError as error:
         if accelerator.is_main_process:
             # A full disk may refuse this line as well; the sentence itself must still reach the person.
@@ -97,11 +156,8 @@ def _machine(accelerator: Accelerator) -> str:
     """What a model's card says it was trained on."""
     if accelerator.device.type == "cuda":
         return f"{accelerator.num_processes} x {torch.cuda.get_device_name()}"
-    return f"{os.cpu_count()} CPU cores ({platform.machine()})" + (", MPS" if accelerator.device.type == "mps" else "")
-
-
-def _load(config: LoopConfig, data: Path) -> Pictures:
-    return open_pictures(data, config.resolution, config.channels, classes=config.classes, part="train", holdout=config.holdout)
+    gpu = ", MPS" if accelerator.device.type == "mps" else ""
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}){gpu}"
 
 
 def _accelerator(device: str) -> Accelerator:
@@ -112,13 +168,14 @@ def _accelerator(device: str) -> Accelerator:
 
 
 @contextlib.contextmanager
-def _memory_errors(config: LoopConfig, device: torch.device) -> Iterator[None]:
+def _memory_errors(config: LoopConfig, run: RunFolder, device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
+        again = f": python -m train resume {run.path} --batch N" if run.states() else " and start again"
         raise DeviceError(
             f"{device} has too little memory for batch={config.batch} in {config.accumulate} rounds; "
-            "lower --batch or raise --accumulate, in another run folder"
+            f"lower --batch or raise --accumulate{again}"
         ) from error
 
 
@@ -136,7 +193,8 @@ def _locked(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
             run.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"{run.path} is in use by another trainer; stop that one first or choose another folder") from None
+        advice = "stop that one first or choose another folder"
+        raise RunError(f"{run.path} is in use by another trainer; {advice}") from None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The full resume state of a run, as safetensors and JSON: nothing in it can execute, and a reader sees what is inside.
+"""The full resume state of a run, as safetensors and JSON: nothing in it executes, and a reader sees what it holds.
 
     networks.safetensors     G.*, D.*, ema.G.*: parameters and buffers
     optimizers.safetensors   G.<parameter>.<moment>
@@ -41,7 +41,7 @@ class Position:
 def save_state(run: RunFolder, recipe: Recipe, position: Position) -> Path:
     """Write a state, then drop all but the newest two. Raises DiskError; earlier states then stay as they were."""
     path = run.state_path(position.kimg)
-    for left in path.parent.glob(".*"):  # by a trainer that was killed while it saved; one would fill the disk in time
+    for left in path.parent.glob(".*"):  # by trainers that were killed while they saved; they would fill the disk
         shutil.rmtree(left, ignore_errors=True)
     with whole_folder(path) as folder:
         save_file(_network_tensors(recipe), folder / "networks.safetensors")
@@ -55,17 +55,19 @@ def save_state(run: RunFolder, recipe: Recipe, position: Position) -> Path:
 
 def load_state(path: Path, recipe: Recipe) -> Position:
     """Put the recipe back where it was. Raises RunError if the state is damaged or of another network."""
-    meta = read_json(path / "state.json", f"{path} has no state.json; delete this folder to resume from the one before")
+    before = "delete this folder to resume from the one before"
+    meta = read_json(path / "state.json", f"{path} has no state.json; {before}")
     kinds = {"step": int, "images": int, "trained_s": (int, float), "scalars": dict}
     if bad := [key for key, kind in kinds.items() if not isinstance(meta.get(key), kind)]:
-        raise RunError(f"{path}/state.json has no valid {bad[0]!r}; delete this folder to resume from the one before")
+        raise RunError(f"{path}/state.json has no valid {bad[0]!r}; {before}")
     if meta.get("version") != VERSION:
-        raise RunError(f"{path} has version {meta.get('version')!r}, and this trainer reads {VERSION}; use the one that wrote it")
+        found = f"{path} has version {meta.get('version')!r}"
+        raise RunError(f"{found}, and this trainer reads {VERSION}; use the one that wrote it")
     try:
         networks = load_file(path / "networks.safetensors")
         moments = load_file(path / "optimizers.safetensors")
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} is damaged ({error}); delete this folder to resume from the one before") from error
+        raise RunError(f"{path} is damaged ({error}); {before}") from error
     for key, network in _named_networks(recipe).items():
         mine = {k.removeprefix(key + "."): v for k, v in networks.items() if k.startswith(key + ".")}
         try:
@@ -108,7 +110,8 @@ def _load_moments(
     optimizer: torch.optim.Optimizer, network: nn.Module, name: str, tensors: dict[str, Tensor]
 ) -> None:
     parameters = dict(network.named_parameters())
-    numbers = {parameter: i for i, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"])}
+    every = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    numbers = {parameter: i for i, parameter in enumerate(every)}
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if not key.startswith(name + "."):

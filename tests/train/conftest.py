@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from studio.runfolder import RunFolder
+from train.commands import main
 from train.data import Pictures, open_pictures
 from train.loop import Outcome, train
 from train.recipes.stylegan2 import StyleGAN2Recipe, StyleGAN2Settings
@@ -41,6 +42,23 @@ def fill(folder: Path, names: list[str]) -> Path:
 def flags(**settings: object) -> list[str]:
     """Settings as words of the command line."""
     return [f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, **settings}.items()]
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> str:
+    """Run a command; its output, or the one sentence with which it is refused."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == code
+    out, error = capsys.readouterr()
+    if code:
+        assert error.startswith("error: ") and error.count("\n") == 1, error
+        return error.removeprefix("error: ").rstrip()
+    assert error == ""
+    return out
+
+
+def start(data: Path, folder: Path, **settings: object) -> list[object]:
+    """The words that begin a run of two steps."""
+    return ["stylegan2", "--data", data, "--run", folder, "--device", "cpu", *flags(**{"kimg": 0.008, **settings})]
 
 
 @pytest.fixture(scope="session")

@@ -8,29 +8,14 @@ import torch
 from filelock import FileLock
 
 from studio.runfolder import RunFolder
-from tests.train.conftest import exit_of, fill, flags
+from tests.train.conftest import call, exit_of, fill, start
 from train import loop, run, state
 from train.commands import main
 
 
-def call(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> str:
-    """Run a command; its output, or the one sentence with which it is refused."""
-    capsys.readouterr()
-    assert main([str(word) for word in words]) == code
-    out, error = capsys.readouterr()
-    if code:
-        assert error.startswith("error: ") and error.count("\n") == 1, error
-        return error.removeprefix("error: ").rstrip()
-    assert error == ""
-    return out
-
-
-def start(data: Path, folder: Path, **settings: object) -> list[object]:
-    return ["stylegan2", "--data", data, "--run", folder, "--device", "cpu", *flags(**{"kimg": 0.008, **settings})]
-
-
 def test_json_lines(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path) -> None:
-    lines = [json.loads(text) for text in call(capsys, *start(data, tmp_path / "x", kimg=0.016), "--json").splitlines()]
+    out = call(capsys, *start(data, tmp_path / "x", kimg=0.016), "--json")
+    lines = [json.loads(text) for text in out.splitlines()]
     assert [line.get("tick") for line in lines] == [1, 2, None]
     assert lines[-1] == {"outcome": "done", "kimg": 0.016, "run": str(tmp_path / "x")}
     assert lines[:2] == RunFolder(tmp_path / "x").progress()
@@ -52,9 +37,10 @@ def test_a_run_from_its_start_to_a_longer_end(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_preset_and_flags_over_it(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path) -> None:
-    settings = {"resolution": 32, "channels": 1, "channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2, "batch": 4}
+    settings = {"resolution": 32, "channels": 1, "channel_max": 8, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
+    settings |= {"batch": 4, "kimg": 500, "loss": "relativistic"}
     preset = tmp_path / "preset.json"
-    preset.write_text(json.dumps({"recipe": "stylegan2", "settings": {**settings, "kimg": 500, "loss": "relativistic"}}))
+    preset.write_text(json.dumps({"recipe": "stylegan2", "settings": settings}))
     words = ["stylegan2", "--data", data, "--run", tmp_path / "x", "--device", "cpu", "--config", preset]
     call(capsys, *words, "--kimg", "0.004", "--z-dim", "4")
     stored = json.loads((tmp_path / "x/config.json").read_text())["settings"]
@@ -64,14 +50,16 @@ def test_a_preset_and_flags_over_it(capsys: pytest.CaptureFixture[str], data: Pa
 @pytest.mark.parametrize(
     ("preset", "says"),
     [
-        ({"recipe": "fastgan", "settings": {}}, "preset.json is for the recipe 'fastgan'; run: python -m train fastgan"),
+        ({"recipe": "fastgan", "settings": {}}, "json is for the recipe 'fastgan'; run: python -m train fastgan"),
         ({"recipe": "stylegan2", "settings": [1]}, "preset.json does not name a recipe and its settings"),
         ({"settings": {}}, "preset.json does not name a recipe and its settings"),
         ({"recipe": "stylegan2", "settings": {"btach": 4}}, "no setting named 'btach'; known: kimg, batch"),
         ([], "preset.json holds a list, not settings"),
     ],
 )
-def test_bad_presets(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, preset: object, says: str) -> None:
+def test_bad_presets(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, preset: object, says: str
+) -> None:
     (tmp_path / "preset.json").write_text(json.dumps(preset))
     words = ["stylegan2", "--data", data, "--run", tmp_path / "x", "--config", tmp_path / "preset.json"]
     assert says in call(capsys, *words, code=2)
@@ -89,7 +77,9 @@ def test_bad_presets(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: P
         (["--config", "gone.json"], "there is no gone.json"),
     ],
 )
-def test_settings_out_of_range(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, words: list, says: str) -> None:
+def test_settings_out_of_range(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, words: list, says: str
+) -> None:
     assert says in call(capsys, *start(data, tmp_path / "x"), *words, code=2)
 
 
@@ -112,15 +102,17 @@ def test_a_run_folder_in_use(capsys: pytest.CaptureFixture[str], data: Path, tmp
     before = (tmp_path / "exit.json").read_bytes()
     with FileLock(tmp_path / ".lock"):
         for words in (start(data, tmp_path), ["resume", tmp_path, "--device", "cpu"]):
-            sentence = call(capsys, *words, code=2)
-            assert sentence == f"{tmp_path} is in use by another trainer; stop that one first or choose another folder"
+            assert call(capsys, *words, code=2) == (
+                f"{tmp_path} is in use by another trainer; stop that one first or choose another folder"
+            )
     assert (tmp_path / "exit.json").read_bytes() == before
 
 
 def test_a_file_where_the_run_should_be(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path) -> None:
-    (tmp_path / "x").touch()
-    assert call(capsys, *start(data, tmp_path / "x"), code=2) == f"{tmp_path / 'x'} is a file; give a folder for the run"
-    assert "is not a run folder" in call(capsys, "resume", tmp_path / "x", code=2)
+    file = tmp_path / "x"
+    file.touch()
+    assert call(capsys, *start(data, file), code=2) == f"{file} is a file; give a folder for the run"
+    assert "is not a run folder" in call(capsys, "resume", file, code=2)
     assert "is not a run folder" in call(capsys, "resume", tmp_path / "gone", code=2)
     assert not (tmp_path / "gone").exists()
 
@@ -138,7 +130,8 @@ def test_a_config_edited_into_nonsense(capsys: pytest.CaptureFixture[str], tmp_p
     (tmp_path / "config.json").write_text(json.dumps({**stored, **change}))
     for words in (["resume", tmp_path], ["export", tmp_path, "--out", tmp_path / "out"]):
         sentence = call(capsys, *words, code=2)
-        assert sentence.startswith(f"{tmp_path}/config.json: ") and sentence.endswith("; mend it or start another run")
+        assert sentence.startswith(f"{tmp_path}/config.json: ")
+        assert sentence.endswith("; mend it or start another run")
 
 
 def test_failures_are_written_down(
@@ -158,7 +151,7 @@ def test_failures_are_written_down(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     for module, name, what, says in (
-        (loop, "_take_step", broken, "loss_G became nan at 0.016 kimg; the last good state is state/0000.008; lower --lr"),
+        (loop, "_take_step", broken, "loss_G became nan at 0.016 kimg; the last good state is state/0000.008; lower"),
         (state, "save_file", full, "is full; free some space and try again"),
         (loop, "_take_step", small, "cpu has too little memory for batch=4 in 1 rounds; lower --batch"),
         (run, "build_recipe", small, "cpu has too little memory for batch=4"),
@@ -171,13 +164,17 @@ def test_failures_are_written_down(
     assert exit_of(tmp_path)["outcome"] == "done"
 
 
-def test_a_stop_request_is_withdrawn_by_resume(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path) -> None:
+def test_a_stop_request_is_withdrawn_by_resume(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
     RunFolder(tmp_path).request_stop()
     assert call(capsys, *start(data, tmp_path)).startswith("stopped at 0 kimg; ")
     assert call(capsys, "resume", tmp_path, "--device", "cpu").splitlines()[-1].startswith("done at 0.008 kimg; ")
 
 
-def test_an_interrupt(capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 

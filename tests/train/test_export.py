@@ -19,8 +19,8 @@ from train.export import export, latest, record_metrics, restore
 def run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> RunFolder:
     """Trained for 16 pictures, with classes. Shared: only to be read."""
     folder = tmp_path_factory.mktemp("runs") / "brush"
-    words = ["stylegan2", "--data", str(data), "--run", str(folder), "--device", "cpu", "--classes", *flags(kimg=0.016)]
-    assert main(words) == 0
+    words = ["stylegan2", "--data", str(data), "--run", str(folder), "--device", "cpu", "--classes"]
+    assert main([*words, *flags(kimg=0.016)]) == 0
     return RunFolder(folder)
 
 
@@ -44,8 +44,16 @@ def test_the_card_says_what_is_known(run: RunFolder, tmp_path: Path, data: Path)
     assert info.training["pictures"] == 16 and info.training["settings"]["z_dim"] == 8
     assert info.training["images_per_s"] == run.progress()[-1]["images_per_s"] > 0
     card = (folder / "README.md").read_text()
-    for text in ("# Brush", "32 x 32 px, grey", "| licence of the pictures | CC0 |", "| licence of the weights | Apache-2.0 |",
-                 f"| trained on | 16 pictures from {data.name} |", "(samples.jpg)", "AI-generated", "arXiv:1912.04958"):
+    for text in (
+        "# Brush",
+        "32 x 32 px, grey",
+        "| licence of the pictures | CC0 |",
+        "| licence of the weights | Apache-2.0 |",
+        f"| trained on | 16 pictures from {data.name} |",
+        "(samples.jpg)",
+        "AI-generated",
+        "arXiv:1912.04958",
+    ):
         assert text in card
     with Image.open(io.BytesIO((folder / "samples.jpg").read_bytes())) as grid:
         assert (grid.format, grid.size) == ("JPEG", (256, 256))
@@ -67,7 +75,8 @@ def test_measured_figures_are_added_to_the_card(run: RunFolder, tmp_path: Path) 
     record_metrics(folder, {"Lite0-KID": 0.25})
     record_metrics(folder, {"Lite0-FID": 3.5, "command": "python -m train evaluate x"})
     card = (folder / "README.md").read_text()
-    for text in ("| Lite0-KID | 0.25 |", "| Lite0-FID | 3.5 |", "Measured with `python -m train evaluate x`.", "(samples.jpg)"):
+    measured = "Measured with `python -m train evaluate x`."
+    for text in ("| Lite0-KID | 0.25 |", "| Lite0-FID | 3.5 |", measured, "(samples.jpg)"):
         assert text in card
     assert "| command |" not in card and read_info(folder).metrics["Lite0-KID"] == 0.25
     load_network(folder)

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from studio.errors import RunError
 from studio.runfolder import RunFolder
 from tests.train.conftest import exit_of
 from train import loop
-from train.loop import print_line, train, update_ema
-from train.state import load_state
+from train.loop import check_split, print_line, train, update_ema
+from train.recipes import LoopConfig
+from train.state import Position, load_state
 
 
 class Pair:
@@ -30,14 +32,16 @@ class Pair:
 def test_the_running_mean_moves_by_its_share_and_takes_buffers_over() -> None:
     pair = Pair()
     network, mean = pair.networks["G"], pair.ema["G"]
+    counted = 2**24 + 1  # float32 would round it
     with torch.no_grad():
         network.weight.copy_(torch.tensor([5.0, -3.0]))
         mean.weight.copy_(torch.tensor([1.0, 1.0]))
         network.running_mean.copy_(torch.tensor([7.0, 8.0]))
-        network.num_batches_tracked.fill_(3)
+        network.num_batches_tracked.fill_(counted)
     update_ema(pair, keep=0.75)
     assert torch.allclose(mean.weight, torch.tensor([2.0, 0.0]))
-    assert mean.running_mean.tolist() == [7.0, 8.0] and mean.num_batches_tracked == 3
+    assert mean.running_mean.tolist() == [7.0, 8.0]
+    assert mean.num_batches_tracked.item() == counted and mean.num_batches_tracked.dtype == torch.int64
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,8 @@ def test_the_running_mean_moves_by_its_share_and_takes_buffers_over() -> None:
     ],
 )
 def test_half_life(
-    tmp_path: Path, train_to: Callable, monkeypatch: pytest.MonkeyPatch, ema_kimg: float, ema_rampup: float, keeps: list
+    tmp_path: Path, train_to: Callable, monkeypatch: pytest.MonkeyPatch, ema_kimg: float, ema_rampup: float,
+    keeps: list,
 ) -> None:
     seen = []
     monkeypatch.setattr(loop, "update_ema", lambda recipe, keep: seen.append(keep))
@@ -64,9 +69,11 @@ def test_a_run_leaves_its_lines_samples_and_end(tmp_path: Path, train_to: Callab
     assert exit_of(tmp_path) == {"outcome": "done", "message": "done at 0.032 kimg", "kimg": 0.032}
     assert [p.name for p in run.states()] == ["0000.024", "0000.032"]
     lines = run.progress()
-    assert [(line["tick"], line["step"], line["kimg"]) for line in lines] == [(i, 2 * i, 0.008 * i) for i in (1, 2, 3, 4)]
+    ticks = [(line["tick"], line["step"], line["kimg"]) for line in lines]
+    assert ticks == [(i, 2 * i, 0.008 * i) for i in (1, 2, 3, 4)]
     for line in lines:
-        wanted = {"trained_s", "images_per_s", "eta_s", "memory_bytes", "loss_G", "loss_D", "score_real", "ada_p", "ada_rt"}
+        wanted = {"trained_s", "images_per_s", "eta_s", "memory_bytes", "loss_G", "loss_D"}
+        wanted |= {"score_real", "ada_p", "ada_rt"}
         assert wanted <= set(line) and all(math.isfinite(value) for value in line.values())
     assert lines[-1]["eta_s"] == 0 and lines[0]["eta_s"] > 0 and lines[0]["memory_bytes"] > 1e7
     assert "r1" in lines[0] and "r1" not in lines[1]  # taken at step 0, and every 16th
@@ -95,17 +102,30 @@ def test_rounds_add_up_to_one_step(build: Callable, accelerator: Accelerator) ->
         reals, labels = torch.rand(4, 1, 32, 32), torch.zeros(4, dtype=torch.long)
         batches = [loop.Batch(*pair) for pair in zip(reals.chunk(rounds), labels.chunk(rounds))]
         logged = loop._take_step(phase, recipe, batches, accelerator)
-        gradients.append((torch.cat([p.grad.flatten() for p in recipe.networks["D"].parameters() if p.grad is not None]), logged))
+        parts = [p.grad.flatten() for p in recipe.networks["D"].parameters() if p.grad is not None]
+        gradients.append((torch.cat(parts), logged))
     assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-6)
     assert torch.allclose(gradients[0][1]["r1"], gradients[1][1]["r1"])
 
 
-def test_a_batch_that_cannot_be_split(tmp_path: Path, train_to: Callable) -> None:
-    with pytest.raises(RunError, match="^batch=4 cannot be split over 1 processes in 3 rounds; give a multiple of 3$"):
-        train_to(tmp_path, accumulate=3)
+def test_a_batch_that_cannot_be_split() -> None:
+    with pytest.raises(RunError, match="batch=8 cannot be split over 2 processes in 3 rounds; give a multiple of 6$"):
+        check_split(LoopConfig(batch=8, accumulate=3), 2)
+    check_split(LoopConfig(batch=12, accumulate=3), 2)
 
 
-def test_mirror_shows_half_of_the_pictures_mirrored(tmp_path: Path, build: Callable, accelerator: Accelerator) -> None:
+def test_a_batch_that_changed_in_mid_run(tmp_path: Path, train_to: Callable) -> None:
+    """12 pictures are no multiple of 8: 20, 28 and 36 follow, with ticks at the first ones past 16 and 32."""
+    train_to(tmp_path, kimg=0.012, tick_kimg=0.016)
+    assert train_to(tmp_path, kimg=0.036, tick_kimg=0.016, batch=8)[1].kimg == 0.036
+    lines = RunFolder(tmp_path).progress()
+    assert [(line["step"], line["kimg"]) for line in lines] == [(3, 0.012), (4, 0.02), (6, 0.036)]
+    assert [line["eta_s"] > 0 for line in lines] == [False, True, False]
+
+
+def test_mirror_shows_half_of_the_pictures_mirrored(
+    tmp_path: Path, build: Callable, accelerator: Accelerator
+) -> None:
     recipe, config, pictures = build(mirror=True, batch=16, kimg=0.016)
     shown = []
     d_loss = recipe.d_loss
@@ -168,7 +188,8 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, build: Callable,
     with pytest.raises(RunError) as caught:
         train(recipe, config, pictures, RunFolder(tmp_path), accelerator, lambda line: None)
     assert str(caught.value) == (
-        "loss_G became nan at 0.024 kimg; the last good state is state/0000.016; lower --lr or raise --r1-gamma"
+        "loss_G became nan at 0.024 kimg; the last good state is state/0000.016; lower --lr or raise --r1-gamma: "
+        f"python -m train resume {tmp_path} --lr 0.005"
     )
     assert [p.name for p in RunFolder(tmp_path).states()] == ["0000.008", "0000.016"]
     fresh, _, _ = build(augment="ada")
@@ -176,11 +197,13 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path, build: Callable,
     assert all(p.isfinite().all() for p in fresh.networks["D"].parameters())
 
 
-def test_a_weight_that_breaks_in_the_last_step_is_not_saved(tmp_path: Path, build: Callable, accelerator: Accelerator) -> None:
+def test_a_weight_that_breaks_in_the_last_step_is_not_saved(
+    tmp_path: Path, build: Callable, accelerator: Accelerator
+) -> None:
     """The losses of the tick are finite still; a state with the weight in it would be no good one."""
     recipe, config, pictures = build()
     spoilt(recipe, 4, lambda r: r.networks["D"].b4.out.bias.data.fill_(math.inf))
-    with pytest.raises(RunError, match=r"^D.b4.out.bias became inf at 0.016 kimg; the last good state is state/0000.008;"):
+    with pytest.raises(RunError, match=r"^D.b4.out.bias became inf at 0.016 kimg; .* good state is state/0000.008;"):
         train(recipe, config, pictures, RunFolder(tmp_path), accelerator, lambda line: None)
 
 
@@ -201,7 +224,8 @@ def test_an_absurd_rate_is_noticed(tmp_path: Path, build: Callable, accelerator:
     recipe, config, pictures = build(augment="none")
     for group in recipe.optimizers["D"].param_groups:
         group["lr"] = 1e20
-    with pytest.raises(RunError, match="became (nan|inf) at 0.008 kimg; no state was saved before; lower --lr"):
+    says = "became (nan|inf) at 0.008 kimg; no state was saved before; lower --lr .* and start again$"
+    with pytest.raises(RunError, match=says):
         train(recipe, config, pictures, RunFolder(tmp_path), accelerator, lambda line: None)
 
 
@@ -215,6 +239,18 @@ def test_pace_after_a_resume_is_of_this_machine(tmp_path: Path, train_to: Callab
     assert line["trained_s"] > 1e6 and line["images_per_s"] > 0.1
 
 
+def test_only_what_a_recipe_has_is_advised(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Plain(LoopConfig):
+        lr: float = 0.5
+
+    sentence = loop._diverged("loss_G", math.inf, Plain(), Position(2, 8), RunFolder(tmp_path))
+    assert sentence == "loss_G became inf at 0.008 kimg; no state was saved before; lower --lr and start again"
+    RunFolder(tmp_path).state_path(0.004).mkdir(parents=True)
+    sentence = loop._diverged("loss_G", math.inf, LoopConfig(), Position(2, 8), RunFolder(tmp_path))
+    assert sentence.endswith(f"; choose gentler settings: python -m train resume {tmp_path}")
+
+
 def test_a_finished_run_is_done_at_once(tmp_path: Path, train_to: Callable) -> None:
     train_to(tmp_path, kimg=0.008)
     shutil.rmtree(tmp_path / "samples")
@@ -223,10 +259,16 @@ def test_a_finished_run_is_done_at_once(tmp_path: Path, train_to: Callable) -> N
 
 
 def test_the_terminals_line(capsys: pytest.CaptureFixture[str]) -> None:
-    line = {"tick": 3, "kimg": 12.0, "images_per_s": 20.5, "eta_s": 3720.0, "memory_bytes": 3 << 29, "loss_G": 0.5, "r1": 9.0}
+    line = {"tick": 3, "kimg": 12.0, "images_per_s": 20.5, "eta_s": 3720.0, "memory_bytes": 3 << 29}
+    line |= {"loss_G": 0.5, "r1": 9.0}
     print_line(line, 1000.0, as_json=False)
-    assert capsys.readouterr().out == "tick 3     12.0/1000 kimg  20.5 img/s  loss_G 0.500  1.50 GiB  01 h 02 min left\n"
+    assert capsys.readouterr().out == (
+        "tick 3     12.0/1000 kimg  20.5 img/s  loss_G 0.500  1.50 GiB  01 h 02 min left\n"
+    )
     print_line({**line, "eta_s": 2.5 * 86400}, 1000.0, as_json=False)
     assert capsys.readouterr().out.endswith("2.5 days left\n")
+    changed = {"resumed": 7, "changed": {"lr": [0.002, 0.001], "r1_gamma": [None, 3.0]}}
+    print_line(changed, 1000.0, as_json=False)
+    assert capsys.readouterr().out == "changed from step 7 on: lr 0.002 -> 0.001, r1_gamma none -> 3.0\n"
     print_line(line, 1000.0, as_json=True)
     assert json.loads(capsys.readouterr().out) == line

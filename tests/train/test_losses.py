@@ -43,7 +43,8 @@ def test_a_hopeless_generator_still_learns() -> None:
 def test_relativistic_knows_the_difference_only_and_is_symmetric() -> None:
     loss, real, fake = LOSSES.get("relativistic"), normal(5), normal(5) * 3
     assert loss.relative and not LOSSES.get("non-saturating").relative
-    assert torch.allclose(loss.generator(fake, real), loss.discriminator(fake, real))  # the players' parts changed over
+    # the players' parts changed over
+    assert torch.allclose(loss.generator(fake, real), loss.discriminator(fake, real))
     assert torch.allclose(loss.generator(fake + 7, real + 7), loss.generator(fake, real))
     assert torch.allclose(loss.discriminator(real, real), torch.full([5], math.log(2), dtype=F64))
     assert (loss.discriminator(fake + 9, fake) < 0.001).all() and (loss.generator(fake, fake + 9) > 8.9).all()
@@ -67,7 +68,8 @@ def test_every_game_pulls_the_right_way(name: str) -> None:
 
 
 def test_an_unknown_game() -> None:
-    with pytest.raises(UnknownName, match="no adversarial loss named 'wgan'; known: hinge, non-saturating, relativistic"):
+    says = "no adversarial loss named 'wgan'; known: hinge, non-saturating, relativistic"
+    with pytest.raises(UnknownName, match=says):
         LOSSES.get("wgan")
 
 

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def tensors(state: Path) -> dict[str, torch.Tensor]:
-    return {f"{name}:{k}": v for name in ("networks", "optimizers") for k, v in load_file(state / f"{name}.safetensors").items()}
+    files = {name: load_file(state / f"{name}.safetensors") for name in ("networks", "optimizers")}
+    return {f"{name}:{key}": value for name, values in files.items() for key, value in values.items()}
 
 
 def same(one: Path, other: Path) -> None:
@@ -37,7 +38,9 @@ def same(one: Path, other: Path) -> None:
     ("cut", "steps", "changes"),
     [
         (5, 6, {"augment": "ada", "ada_kimg": 0.02, "ada_target": 0.0}),
-        (2, 4, {"augment": "diff", "classes": True, "pl_weight": 2.0, "pl_interval": 2, "mirror": True, "accumulate": 2}),
+        (2, 4, {
+            "augment": "diff", "classes": True, "pl_weight": 2.0, "pl_interval": 2, "mirror": True, "accumulate": 2,
+        }),
         (2, 4, {"augment": "none", "loss": "relativistic", "r2": True, "r1_interval": 3}),
     ],
     ids=["ada", "classes", "relativistic"],
@@ -54,6 +57,13 @@ def test_all_steps_are_some_and_the_rest(
     assert torch.equal(whole.sample(), parts.sample())
     if changes["augment"] == "ada":
         assert whole.scalars()["ada_seen"] > 0 and whole.scalars()["ada_rt"] != 0.0
+
+
+def test_what_only_reports_may_change_without_a_trace(tmp_path: Path, train_to: Callable) -> None:
+    train_to(tmp_path / "whole")
+    train_to(tmp_path / "parts", kimg=0.02)
+    train_to(tmp_path / "parts", tick_kimg=0.004, sample_ticks=1)
+    same(tmp_path / "whole/state/0000.032", tmp_path / "parts/state/0000.032")
 
 
 def test_lines_after_the_state_are_taken_back(tmp_path: Path, train_to: Callable) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from studio.errors import DiskError, RunError
 from studio.runfolder import RunFolder
@@ -35,6 +36,30 @@ def test_what_is_in_a_state(saved: Path) -> None:
     assert {name.split(".")[0] for name in networks} == {"G", "D", "ema"}
     weights = [k for k in networks if k.startswith("D.")]
     assert {f"{k}.{moment}" for k in weights for moment in ("step", "exp_avg", "exp_avg_sq")} <= set(moments)
+
+
+def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
+    """A count of batches past 2^24 would be rounded by a way through float32."""
+
+    class Counting:
+        def __init__(self) -> None:
+            self.networks, self.ema = {"G": nn.BatchNorm2d(2)}, {"G": nn.BatchNorm2d(2)}
+            self.optimizers: dict = {}
+
+        def scalars(self) -> dict[str, float]:
+            return {}
+
+        def load_scalars(self, values: dict[str, float]) -> None:
+            assert values == {}
+
+    one, other = Counting(), Counting()
+    one.networks["G"].num_batches_tracked.fill_(2**24 + 1)
+    one.ema["G"].num_batches_tracked.fill_(2**53 + 1)
+    one.ema["G"].running_var.fill_(0.25)
+    load_state(save_state(RunFolder(tmp_path), one, Position(1, 4, 0.0)), other)
+    counts = [networks["G"].num_batches_tracked for networks in (other.networks, other.ema)]
+    assert [(count.item(), count.dtype) for count in counts] == [(2**24 + 1, torch.int64), (2**53 + 1, torch.int64)]
+    assert other.ema["G"].running_var.tolist() == [0.25, 0.25]
 
 
 def test_the_newest_two_stay(tmp_path: Path, build: Callable) -> None:

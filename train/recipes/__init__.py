@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -10,15 +11,28 @@ from torch import Tensor, nn
 
 from studio.config import Config, setting
 from studio.registry import Registry
+from train.data import Pictures, open_pictures
 
 
 @dataclass(frozen=True)
 class LoopConfig(Config):
-    """Settings that every recipe shares: those of the loop itself."""
+    """Settings that every recipe shares: those of the loop itself.
+
+    `changeable` names what a resume may change, because what was saved does not depend on it. `lr`, `d_lr` and
+    `r1_gamma` are not the loop's own: recipes that have such settings call them so. A recipe of which others may
+    change as well says `changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {...}`.
+    """
+
+    changeable: ClassVar[frozenset[str]] = frozenset({
+        "kimg", "batch", "accumulate", "mirror", "ema_kimg", "ema_rampup", "tick_kimg", "sample_ticks", "precision",
+        "lr", "d_lr", "r1_gamma",
+    })
 
     kimg: float = setting(1000.0, "length of the training", low=0.001, high=1e6, unit="thousand pictures shown to D")
     batch: int = setting(32, "pictures a step, over all processes", low=2, high=8192)
-    accumulate: int = setting(1, "rounds a step's batch is split into, to save memory", low=1, high=1024, advanced=True)
+    accumulate: int = setting(
+        1, "rounds a step's batch is split into, to save memory", low=1, high=1024, advanced=True
+    )
     seed: int = setting(0, "fixes everything random", low=0, high=2**31 - 1)
     holdout: float = setting(0.0, "share of the pictures kept from training, to measure on", low=0, high=0.9)
     mirror: bool = setting(False, "show half of the pictures mirrored; not for writing")
@@ -26,9 +40,13 @@ class LoopConfig(Config):
     ema_rampup: float = setting(
         0.05, "the half-life is at most this share of the training so far", low=0.001, high=1, advanced=True
     )
-    tick_kimg: float = setting(4.0, "a progress line and a state are written this often", low=0.001, high=1000, unit="kimg")
+    tick_kimg: float = setting(
+        4.0, "a progress line and a state are written this often", low=0.001, high=1000, unit="kimg"
+    )
     sample_ticks: int = setting(1, "a sample grid is written every so many ticks", low=1, high=10_000)
-    precision: str = setting("auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"])
+    precision: str = setting(
+        "auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"]
+    )
 
 
 @dataclass(frozen=True)
@@ -43,8 +61,8 @@ class Batch:
 class Phase:
     """One kind of optimiser step.
 
-    `loss` returns the scalar to minimise and named values for the progress line. It runs every `interval` steps; a lazy
-    regulariser (Karras et al. 2020, appendix B) multiplies its own loss by the interval.
+    `loss` returns the scalar to minimise and named values for the progress line. It runs every `interval` steps; a
+    lazy regulariser (Karras et al. 2020, appendix B) multiplies its own loss by the interval.
     """
 
     name: str
@@ -56,7 +74,8 @@ class Phase:
 class Recipe(ABC):
     """A recipe at work: networks, their optimisers and running means, and the phases of a step.
 
-    The loop owns everything that is the same for all: order, gradients between processes, EMA, ticks, states, stopping.
+    The loop owns everything that is the same for all: order, gradients between processes, EMA, ticks, states and
+    stopping.
     """
 
     settings: ClassVar[type[LoopConfig]]
@@ -67,9 +86,19 @@ class Recipe(ABC):
     ema: dict[str, nn.Module]  # running means of some networks, by the same name
     phases: list[Phase]
 
+    @classmethod
+    def open_data(cls, config: LoopConfig, path: Path) -> Pictures:
+        """What to learn from, out of a folder or a zip. Raises DataError."""
+        return open_pictures(
+            path, config.resolution, config.channels, classes=config.classes, part="train", holdout=config.holdout
+        )
+
     @abstractmethod
     def sample(self) -> Tensor:
-        """Pictures [N, C, R, R] of fixed latents from the running mean, for the sample grid."""
+        """Pictures [N, C, R, R] of fixed latents from the running mean, for the sample grid.
+
+        The grid shows the first `train.grids.grid_count(R)` of them; more would be drawn for nothing.
+        """
 
     @abstractmethod
     def model(self) -> tuple[str, Config, nn.Module]:
