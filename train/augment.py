@@ -1,7 +1,7 @@
 """What D is shown changed, so that few pictures last longer. Both real and generated pictures pass through.
 
-ADA: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", arXiv:2006.06676: pixel blitting,
-geometry and colour ("bgc"), each with probability p, and p steered by how often D is sure of real pictures.
+ADA: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", arXiv:2006.06676: pixel
+blitting, geometry and colour ("bgc"), each with probability p, and p steered by how often D is sure of real pictures.
 DiffAugment: Zhao et al. 2020, arXiv:2006.10738: colour, translation, cutout, always on.
 """
 
@@ -19,8 +19,8 @@ ADJUST_STEPS = 4  # steps between two adjustments of p
 class AdaptiveStrength:
     """ADA's p: raised while D is surer of real pictures than `target`, lowered otherwise.
 
-    r_t = mean sign of D's logits on real pictures (eq. 1): 0 when it guesses, 1 when it knows them by heart. p goes from
-    0 to 1 in `kimg` thousand pictures at the fastest.
+    r_t = mean sign of D's logits on real pictures (eq. 1): 0 when it guesses, 1 when it knows them by heart. p goes
+    from 0 to 1 in `kimg` thousand pictures at the fastest.
     """
 
     def __init__(self, target: float, kimg: float) -> None:
@@ -55,8 +55,8 @@ class AdaptiveStrength:
 def ada_augment(x: Tensor, p: float) -> Tensor:
     """The "bgc" pipeline at strength p in [0, 1]; x [N, C, H, W] in [-1, 1], C 1 or 3 -> the same shape.
 
-    departs from the paper: pictures are resampled bilinearly, without the wavelet filter; D sees both sides alike, and it
-    costs a fifth. At p = 0 the picture returns unchanged.
+    departs from the paper: pictures are resampled bilinearly, without the wavelet filter; D sees both sides alike,
+    and it costs a fifth. At p = 0 the picture returns unchanged.
     """
     if p <= 0:
         return x
@@ -90,7 +90,7 @@ def ada_augment(x: Tensor, p: float) -> Tensor:
         return (x + bias[:, None, None, None]) * (gain * flip)[:, None, None, None]
     grey = torch.full([3, 3], 1 / 3, device=x.device)  # the projection on the grey axis
     luma = torch.eye(3, device=x.device) - (1 - flip)[:, None, None] * grey
-    hue = _rotate_about_grey(often((rand(n) * 2 - 1) * math.pi, 0.0))
+    hue = rotate_about_grey(often((rand(n) * 2 - 1) * math.pi, 0.0))
     saturation = often(torch.exp2(normal()), 1.0)[:, None, None]
     colour = (grey + (torch.eye(3, device=x.device) - grey) * saturation) @ hue @ luma * gain[:, None, None]
     return torch.einsum("nij,njhw->nihw", colour, x + bias[:, None, None, None])
@@ -110,7 +110,7 @@ def _translate(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack([one, zero, x, zero, one, y, zero, zero, one], dim=1).view(-1, 3, 3)
 
 
-def _rotate_about_grey(angle: Tensor) -> Tensor:
+def rotate_about_grey(angle: Tensor) -> Tensor:
     """Rotations of RGB about the axis (1, 1, 1) (Rodrigues): [N] -> [N, 3, 3]."""
     k = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=angle.device) / math.sqrt(3)
     sin, cos = angle.sin()[:, None, None], angle.cos()[:, None, None]

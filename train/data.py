@@ -127,6 +127,16 @@ class Pictures:
         }
 
 
+def open_source(path: Path) -> Source:
+    """The pictures of a folder or a zip. Raises DataError if there are none."""
+    if not path.exists():
+        raise DataError(f"there is no {path}; give a folder or a zip of pictures")
+    source: Source = FolderSource(path) if path.is_dir() else ZipSource(path)
+    if not source.names:
+        raise DataError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))}); put at least {MIN_PICTURES} there")
+    return source
+
+
 def open_pictures(
     path: Path,
     resolution: int,
@@ -143,11 +153,7 @@ def open_pictures(
     classes: the first folder of each name is its class. part: "train" leaves a share of `holdout` out and "held-out" is
     that share; which pictures it holds depends on their names alone. Raises DataError if there is nothing to learn from.
     """
-    if not path.exists():
-        raise DataError(f"there is no {path}; give a folder or a zip of pictures")
-    source: Source = FolderSource(path) if path.is_dir() else ZipSource(path)
-    if not source.names:
-        raise DataError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))}); put at least {MIN_PICTURES} there")
+    source = open_source(path)
     wanted = [name for name in source.names if part == "all" or is_held_out(name, holdout) == (part == "held-out")]
     fits = len(wanted) * channels * resolution**2 <= memory_bytes
 

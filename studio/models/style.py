@@ -1,0 +1,240 @@
+"""Arbitrary style transfer in one pass: any painting's palette and texture on any photo.
+
+What it builds on: affine normalisation by style (Dumoulin et al. 2017, arXiv:1610.07629) predicted from a style picture
+(Ghiasi et al. 2017, arXiv:1705.06830), whitening and colouring (Li et al. 2017, arXiv:1705.08086), kernels mixed from
+experts (Yang et al. 2019, arXiv:1904.04971). What is its own:
+
+* Colours are no matter of learning. A picture is whitened in RGB, painted in that colour-free space, and coloured with the
+  style's mean and covariance: the palette is right for a style never seen, and "keep colour" is another matrix.
+* The style is read as means and deviations of a fixed VGG's responses to the whitened style picture, so the network is told
+  what it is judged by, in a form that does not depend on the palette.
+* The network draws on top of the photo's own low frequencies, brought to it at a quarter of the size: layout and colour
+  areas come without effort, edges and texture are its own to draw.
+* Everything that depends on the whole picture is a mean and a deviation per channel (`Statistics`). Given those of a
+  smaller copy, the network is a chain of convolutions, which runs in tiles without a seam and in a film without flicker.
+
+Layer widths are for CPUs: most of the work is at an eighth of the picture's side.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from studio.config import Config, setting
+from studio.models import MODELS, ModelFamily
+from studio.models.vgg import CHANNELS, LAYERS, VGGEncoder
+
+MULTIPLE = 8  # px; sides of the pictures that `paint` takes
+COLOUR_EPS = 0.01  # variance added to a picture's colours: flat skies are not blown up into noise
+DEVIATION_EPS = 1e-5
+VECTOR = 2 * sum(CHANNELS)
+STYLE_SPAN = 0.4  # whitened pictures are about this many times wider than [-1, 1]
+
+Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order
+
+
+@dataclass(frozen=True)
+class StyleConfig(Config):
+    widths: tuple[int, ...] = setting((16, 32, 64, 96), "channels at 1, 1/2, 1/4 and 1/8 of the side", low=4, high=512, length=4)
+    blocks: int = setting(4, "residual blocks at 1/8 of the side", low=1, high=16)
+    experts: int = setting(3, "kernels that each layer at 1/8 mixes its own from", low=1, high=16)
+    hidden: int = setting(256, "size of a style's code", low=8, high=2048)
+
+
+@dataclass(frozen=True)
+class StyleCode:
+    """S styles. Codes blend: any weighted mean of codes is a style between them."""
+
+    mean: Tensor  # [S, 3] of the colours
+    root: Tensor  # [S, 3, 3] the square root of the colours' covariance
+    texture: Tensor  # [S, hidden]
+
+    def __len__(self) -> int:
+        return len(self.texture)
+
+    def colours_of(self, other: "StyleCode") -> "StyleCode":
+        """This texture in the other's colours."""
+        return StyleCode(other.mean, other.root, self.texture)
+
+
+def blend(codes: StyleCode, weights: Tensor) -> StyleCode:
+    """S styles and weights [S], which need not sum to 1 -> one style."""
+    weights = (weights / weights.sum()).to(codes.texture)
+    mix = lambda values: torch.einsum("s,s...->...", weights, values)[None]
+    return StyleCode(mix(codes.mean), mix(codes.root), mix(codes.texture))
+
+
+def colours(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """pictures [N, 3, H, W] -> mean [N, 3] and the symmetric square root [N, 3, 3] of the covariance, never singular."""
+    flat = pictures.double().flatten(2)
+    mean = flat.mean(dim=2)
+    centred = flat - mean[:, :, None]
+    covariance = centred @ centred.transpose(1, 2) / flat.shape[2]
+    values, vectors = torch.linalg.eigh(covariance + COLOUR_EPS * torch.eye(3, device=flat.device))
+    root = vectors @ torch.diag_embed(values.clamp(min=COLOUR_EPS).sqrt()) @ vectors.transpose(1, 2)
+    return mean.to(pictures.dtype), root.to(pictures.dtype)
+
+
+def whiten(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+    """pictures [N, 3, H, W] of these colours -> mean 0 and covariance at most 1, with the same hues."""
+    inverse = torch.linalg.inv(root)
+    return F.conv2d(pictures, inverse[0, :, :, None, None], -(inverse[0] @ mean[0])) if len(root) == 1 else torch.einsum(
+        "nij,njhw->nihw", inverse, pictures - mean[:, :, None, None]
+    )
+
+
+def colour(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+    """The inverse of `whiten`, with any colours."""
+    if len(root) == 1:
+        return F.conv2d(pictures, root[0, :, :, None, None], mean[0])
+    return torch.einsum("nij,njhw->nihw", root, pictures) + mean[:, :, None, None]
+
+
+class StyledConv(nn.Module):
+    """A convolution, normalised, with the gain and bias of a style, then ReLU if `activate`.
+
+    x [N, in, H, W], texture [S, hidden], N a multiple of S: neighbours share a style -> [N, out, H', W'].
+    `up`: twice the side, as a convolution after nearest neighbours would, in less than half of the work.
+    `experts` kernels are mixed by the style; the first is always whole.
+    """
+
+    def __init__(
+        self, inside: int, out: int, hidden: int, *, up: bool = False, stride: int = 1, experts: int = 1, activate: bool = True
+    ) -> None:
+        super().__init__()
+        self.up, self.stride, self.activate = up, stride, activate
+        weight = torch.randn(experts, out, inside, 3, 3) * (2 / (9 * inside)) ** 0.5
+        weight[1:] *= 0.1
+        self.weight = nn.Parameter(weight)
+        self.affine = nn.Linear(hidden, 2 * out)
+        self.mix = nn.Linear(hidden, experts - 1) if experts > 1 else None
+        nn.init.normal_(self.affine.weight, std=0.02)
+        with torch.no_grad():
+            self.affine.bias.copy_(torch.cat([torch.ones(out), torch.zeros(out)]))
+
+    def kernels(self, texture: Tensor) -> Tensor:
+        """[S, out, in, 3, 3], or one for all [1, ...] where there are no experts."""
+        if self.mix is None:
+            return self.weight
+        return self.weight[:1] + torch.einsum("se,eoikl->soikl", self.mix(texture), self.weight[1:])
+
+    def convolve(self, x: Tensor, kernels: Tensor) -> Tensor:
+        """Without gain and bias. Borders mirror, so that no frame is drawn around the picture."""
+        x = pad(x, 1)
+        run = upsampling if self.up else lambda part, kernel: F.conv2d(part, kernel, stride=self.stride)
+        if len(kernels) == 1:
+            return run(x, kernels[0].contiguous(memory_format=torch.channels_last))
+        return torch.cat([run(part, kernel) for part, kernel in zip(x.chunk(len(kernels)), kernels)])
+
+    def forward(self, x: Tensor, texture: Tensor, given: Statistics | None, found: Statistics) -> Tensor:
+        """`given` statistics are consumed from the front; those used are appended to `found`."""
+        x = self.convolve(x, self.kernels(texture))
+        if given is None:
+            deviation, mean = torch.std_mean(x, dim=(2, 3), keepdim=True, correction=0)
+        else:
+            mean, deviation = given[len(found)]
+        found.append((mean, deviation))
+        gain, bias = self.affine(texture).repeat_interleave(len(x) // len(texture), dim=0)[:, :, None, None].chunk(2, dim=1)
+        gain = gain / (deviation + DEVIATION_EPS)
+        x = torch.addcmul(bias - mean * gain, x, gain)
+        return F.relu(x) if self.activate else x
+
+
+def pad(x: Tensor, by: int) -> Tensor:
+    return F.pad(x, (by, by, by, by), mode="reflect").contiguous(memory_format=torch.channels_last)
+
+
+def upsampling(x: Tensor, kernel: Tensor) -> Tensor:
+    """x [N, in, H + 2, W + 2] -> [N, out, 2H, 2W]: nearest neighbours, then the 3x3 kernel, as one transposed convolution.
+
+    Nearest neighbours is a 2x2 box after zeros; box and kernel together are 4x4 taps at a stride of 2, four a pixel.
+    """
+    return F.conv_transpose2d(x, upsampling_taps(kernel), stride=2, padding=3)
+
+
+def upsampling_taps(kernel: Tensor) -> Tensor:
+    """kernel [out, in, 3, 3] -> the transposed convolution's [in, out, 4, 4]."""
+    taps = F.conv2d(kernel.flatten(0, 1)[:, None].flip(2, 3), kernel.new_ones(1, 1, 2, 2), padding=1)
+    return taps.view(*kernel.shape[:2], 4, 4).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def low_frequencies(white: Tensor) -> Tensor:
+    """White [N, 3, H, W] by way of a quarter of its size."""
+    return F.interpolate(F.avg_pool2d(white, 4), scale_factor=4, mode="bilinear")
+
+
+class StyleNetwork(nn.Module):
+    """Pictures and styles are [N, 3, H, W] in [-1, 1]."""
+
+    def __init__(self, config: StyleConfig = StyleConfig()) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c, d = config.widths
+        hidden, experts = config.hidden, config.experts
+        self.vgg = VGGEncoder()
+        self.register_buffer("vector_mean", torch.zeros(VECTOR))
+        self.register_buffer("vector_scale", torch.ones(VECTOR))
+        self.code = nn.Sequential(nn.Linear(VECTOR, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2))
+        self.down = nn.ModuleList([
+            StyledConv(3, a, hidden), StyledConv(a, b, hidden, stride=2), StyledConv(b, c, hidden, stride=2),
+            StyledConv(c, d, hidden, stride=2),
+        ])
+        self.blocks = nn.ModuleList([
+            nn.ModuleList([
+                StyledConv(d, d, hidden, experts=experts), StyledConv(d, d, hidden, experts=experts, activate=False)
+            ])
+            for _ in range(config.blocks)
+        ])
+        self.up = nn.ModuleList([StyledConv(d, c, hidden, up=True), StyledConv(c, b, hidden, up=True), StyledConv(b, a, hidden, up=True)])
+        self.fine = nn.ModuleList([StyledConv(c, c, hidden), StyledConv(c, c, hidden, activate=False)])
+        self.draw = nn.Conv2d(a, 3, 3)
+        nn.init.normal_(self.draw.weight, std=0.01)
+        nn.init.zeros_(self.draw.bias)
+
+    def vector(self, styles: Tensor) -> Tensor:
+        """What the style is read from: [S, 1280], mean and log deviation of each channel of the VGG."""
+        mean, root = colours(styles)
+        responses = self.vgg(whiten(styles, mean, root) * STYLE_SPAN)
+        parts = []
+        for layer in LAYERS:
+            deviation, average = torch.std_mean(responses[layer], dim=(2, 3), correction=0)
+            parts += [average, (deviation + 0.01).log()]
+        return torch.cat(parts, dim=1)
+
+    def encode(self, styles: Tensor) -> StyleCode:
+        """styles [S, 3, H, W], sides at least 4 px. The texture depends on the strokes' size in pixels."""
+        mean, root = colours(styles)
+        return StyleCode(mean, root, self.code((self.vector(styles) - self.vector_mean) * self.vector_scale))
+
+    def paint(self, white: Tensor, texture: Tensor, given: Statistics | None = None) -> tuple[Tensor, Statistics]:
+        """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> whitened pictures, and the statistics.
+
+        texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own.
+        """
+        found: Statistics = []
+        x, quarter = white, None
+        for layer in self.down:
+            x = layer(x, texture, given, found)
+            quarter = x if layer is self.down[2] else quarter
+        for first, second in self.blocks:
+            x = x + second(first(x, texture, given, found), texture, given, found)
+        x = self.up[0](x, texture, given, found) + quarter
+        x = x + self.fine[1](self.fine[0](x, texture, given, found), texture, given, found)
+        for layer in self.up[1:]:
+            x = layer(x, texture, given, found)
+        drawn = F.conv2d(pad(x, 1), self.draw.weight, self.draw.bias)
+        return low_frequencies(white) + drawn, found
+
+    def forward(self, pictures: Tensor, style: StyleCode) -> Tensor:
+        """The pictures in the style, in [-1, 1]; sides multiples of 8 and at least 16, N a multiple of len(style)."""
+        white = whiten(pictures, *colours(pictures))
+        each = len(pictures) // len(style)
+        mean, root = (t.repeat_interleave(each, dim=0) for t in (style.mean, style.root))
+        return colour(self.paint(white, style.texture)[0], mean, root).clamp(-1, 1)
+
+
+MODELS.register("style")(
+    ModelFamily(StyleConfig, StyleNetwork, "style", "Atelier's arbitrary style network", "after Ghiasi et al. 2017, arXiv:1705.06830")
+)

@@ -1,0 +1,107 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from studio.checkpoint import load_network
+from studio.errors import SettingError
+from studio.library import BUNDLED
+from studio.runfolder import RunFolder
+from tests.train.conftest import png
+from train.export import restore
+from train.loop import _take_step
+from train.recipes import Batch
+from train.recipes.style import STYLE_SIDE, StyleRecipe, StyleSettings, jitter
+from train.run import build_recipe, start
+
+TINY = {"resolution": 64, "batch": 4, "widths": (4, 4, 8, 8), "blocks": 1, "experts": 2, "style_holdout": 0.0}
+
+
+@pytest.fixture(scope="module")
+def pictures_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(3):
+        (folder / f"{i}.png").write_bytes(png(i, (80, 64), "RGB"))
+    return folder
+
+
+@pytest.fixture
+def build(pictures_folder: Path, accelerator: Accelerator) -> Callable[..., StyleRecipe]:
+    def make(**changes: object) -> StyleRecipe:
+        config = StyleSettings(**{**TINY, "styles": str(pictures_folder), **changes})
+        return build_recipe(StyleRecipe, config, StyleRecipe.open_data(config, pictures_folder), accelerator.device)
+
+    return make
+
+
+def batch(recipe: StyleRecipe) -> Batch:
+    return Batch(recipe.contents.load([0, 1, 2, 3]).float() / 127.5 - 1, torch.zeros(4, dtype=torch.long))
+
+
+def test_two_steps_move_every_parameter_and_leave_the_vgg(build: Callable, accelerator: Accelerator) -> None:
+    recipe = build()
+    G = recipe.networks["G"]
+    before = {name: p.detach().clone() for name, p in G.named_parameters()}
+    for _ in range(2):
+        values = _take_step(recipe.phases[0], recipe, [batch(recipe)], accelerator)
+        assert all(value.isfinite() for value in values.values())
+    assert [name for name, p in G.named_parameters() if torch.equal(p, before[name])] == []
+    published = load_network(BUNDLED / "vgg")
+    assert all(torch.equal(mine, other) for mine, other in zip(G.vgg.buffers(), published.buffers()))
+
+
+def test_style_vectors_are_centred_on_the_paintings(build: Callable) -> None:
+    recipe = build()
+    torch.manual_seed(3)
+    G = recipe.networks["G"]
+    scaled = (G.vector(recipe.draw_styles(24)) - G.vector_mean) * G.vector_scale
+    assert scaled.mean(dim=0).abs().mean() < 0.5 and scaled.abs().mean() < 2
+
+
+def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> None:
+    recipe = build(lr=0.003)
+    fixed = batch(recipe)
+    losses = []
+    for step in range(12):
+        torch.manual_seed(0)  # the same crops and styles each time
+        losses.append(float(_take_step(recipe.phases[0], recipe, [fixed], accelerator)["loss_G"]))
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_the_samples_are_a_matrix(build: Callable) -> None:
+    samples = build().sample()
+    assert len(samples) == 64
+    assert (samples[0] == 0).all()
+    assert samples.abs().max() <= 1
+
+
+def test_a_run_is_exported_without_its_pictures(tmp_path: Path, pictures_folder: Path) -> None:
+    config = StyleSettings(**TINY, styles=str(pictures_folder), kimg=0.008, tick_kimg=0.008, holdout=0.0)
+    run = RunFolder(tmp_path / "run")
+    assert start("style", config, pictures_folder, run, "cpu", lambda line: None).name == "done"
+    recipe, position = restore(run)
+    assert position.images == 8 and recipe.model()[0] == "style"
+
+
+def test_what_cannot_be_trained_is_refused(build: Callable, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="styles is missing; give a folder"):
+        build(styles="")
+    with pytest.raises(SettingError, match="resolution=100 is no multiple of 8"):
+        StyleSettings(resolution=100)
+    with pytest.raises(SettingError, match="batch=5 is no multiple of photos_a_style=2"):
+        StyleSettings(batch=5)
+
+
+def test_jitter_turns_hues_and_leaves_greys() -> None:
+    torch.manual_seed(0)
+    grey = torch.full([16, 3, 2, 2], 0.25)
+    torch.testing.assert_close(jitter(grey), grey, atol=1e-5, rtol=0)
+    red = torch.tensor([0.5, -0.2, -0.2])[None, :, None, None].expand(200, 3, 1, 1)
+    turned = (jitter(red) - red).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert turned.float().mean().item() == pytest.approx(0.5, abs=0.12)
+
+
+def test_style_squares_are_large_enough_to_crop_from() -> None:
+    assert STYLE_SIDE >= 4 * StyleSettings().resolution

@@ -1,0 +1,80 @@
+"""Squares of pictures of any shape, for recipes that learn from crops: all of a wide photo takes part, not its middle."""
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.errors import DataError, ImageError
+from studio.images import SUFFIXES, open_picture
+from train.data import MEMORY_BYTES, Pictures, Skipped, Source, is_held_out, open_source
+
+MAX_SQUARES = 4  # of one picture: a panorama must not outweigh the others
+
+
+def open_squares(path: Path, side: int, *, part: str = "all", holdout: float = 0.0, memory_bytes: int = MEMORY_BYTES) -> Pictures:
+    """Every picture of a folder or zip at a shorter side of `side` px, as evenly spaced squares that overlap least.
+
+    part and holdout as in `train.data.open_pictures`: all squares of a picture are on one side. Squares beyond
+    `memory_bytes` are left out evenly. Raises DataError if there is nothing to learn from.
+    """
+    source = open_source(path)
+    wanted = [name for name in source.names if part == "all" or is_held_out(name, holdout) == (part == "held-out")]
+    room = max(memory_bytes // (3 * side * side), 1)
+    wanted = wanted[:: math.ceil(len(wanted) / room)] if wanted else []
+    most = min(max(room // max(len(wanted), 1), 1), MAX_SQUARES)
+
+    def attempt(name: str) -> list[Tensor] | Skipped:
+        try:
+            return _squares(source, name, side, most)
+        except ImageError as error:
+            return Skipped(name, str(error))
+
+    names: list[str] = []
+    squares: list[Tensor] = []
+    skipped: list[Skipped] = []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for name, outcome in zip(wanted, pool.map(attempt, wanted)):
+            if isinstance(outcome, Skipped):
+                skipped.append(outcome)
+                continue
+            names += [name] * len(outcome)
+            squares += outcome
+    if not squares:
+        why = f"; the first of {len(skipped)} that were skipped: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+        kept = "" if part == "all" else f" in the {part} part at a holdout of {holdout:g}"
+        raise DataError(f"{path} holds no readable pictures{kept} ({', '.join(sorted(SUFFIXES))}); put some there{why}")
+    return Pictures(source, names, side, 3, torch.zeros(len(names), dtype=torch.long), [], skipped, torch.stack(squares))
+
+
+def _squares(source: Source, name: str, side: int, most: int) -> list[Tensor]:
+    picture = open_picture(source.read(name)).rgb()
+    scale = side / min(picture.size)
+    width, height = (max(round(n * scale), side) for n in picture.size)
+    array = torch.from_numpy(np.asarray(picture.resize((width, height), reducing_gap=2.0)).copy()).permute(2, 0, 1)
+    spare = max(width, height) - side
+    count = min(math.ceil(max(width, height) / side), most)
+    starts = [spare // 2] if count == 1 else [round(i * spare / (count - 1)) for i in range(count)]
+    return [(array[:, :, at : at + side] if width > height else array[:, at : at + side]).contiguous() for at in starts]
+
+
+def random_crops(squares: Tensor, side: int, smallest: float) -> Tensor:
+    """One crop of each of squares [N, 3, S, S], of `smallest` px to S on a side, mirrored or not -> [N, 3, side, side].
+
+    Sizes are drawn so that each doubling is as likely; torch's random generator draws them.
+    """
+    size = squares.shape[2]
+    crops = []
+    for square in squares:
+        share, x, y, flip = torch.rand(4).tolist()
+        n = round(smallest * (size / smallest) ** share)
+        left, top = round(x * (size - n)), round(y * (size - n))
+        crop = square[None, :, top : top + n, left : left + n]
+        crop = F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True) if n != side else crop
+        crops.append(crop.flip(3) if flip < 0.5 else crop)
+    return torch.cat(crops)
