@@ -10,13 +10,12 @@ from studio.errors import RunError
 from studio.files import write_bytes, write_json
 from studio.images import encode_jpeg
 from studio.runfolder import RunFolder, read_json
+from train.card import GRID, card
 from train.data import Pictures
 from train.grids import sample_grid
 from train.recipes import RECIPES, Recipe
 from train.run import build_recipe, stored_config
 from train.state import Position, load_state
-
-GRID = "samples.jpg"
 
 
 def export(
@@ -90,58 +89,6 @@ def record_metrics(folder: Path, metrics: dict) -> None:
     values = {**vars(info), "metrics": {**info.metrics, **metrics}}
     write_json(folder / INFO, {"version": 1, **values})
     write_bytes(folder / "README.md", card(ModelInfo(**values), (folder / GRID).exists()).encode())
-
-
-def card(info: ModelInfo, show_grid: bool) -> str:
-    """The model card, with the front matter that the Hugging Face Hub reads."""
-    training = info.training
-    resolution, colour = info.config.get("resolution"), "grey" if info.config.get("channels") == 1 else "colour"
-    lines = [
-        "---",
-        "library_name: atelier",
-        "pipeline_tag: unconditional-image-generation",
-        f"tags: [gan, {info.model}, art]",
-        "---",
-        "",
-        f"# {info.title}",
-        "",
-        f"{info.family.title} ({info.family.paper}), {resolution} x {resolution} px, {colour}.",
-        "",
-    ]
-    if show_grid:
-        lines += [f"![pictures at seeds fixed before training, untruncated]({GRID})", ""]
-    lines += [
-        "| | |",
-        "|---|---|",
-        f"| trained on | {info.data} |",
-        f"| licence of the pictures | {info.data_licence} |",
-        f"| licence of the weights | {info.licence} |",
-        f"| training | {info.kimg:,.0f} thousand pictures shown, {training['hours']} hours |",
-        f"| machine | {training['machine']} |",
-        *([f"| remarks | {training['note']} |"] if training.get("note") else []),
-        "",
-    ]
-    if info.metrics:
-        lines += ["## Measured", "", "| metric | value |", "|---|---|"]
-        lines += [f"| {name} | {value} |" for name, value in info.metrics.items() if name != "command"]
-        lines += ["", f"Measured with `{info.metrics['command']}`.", ""] if "command" in info.metrics else [""]
-        if any("Lite0" in name for name in info.metrics):
-            lines += [
-                "Lite0 figures use EfficientNet-Lite0's features, not Inception's: compare them with one another and",
-                "with the real-against-real row, never with published FID or KID.",
-                "",
-            ]
-    lines += [
-        "## Use",
-        "",
-        "Pictures made with this model are AI-generated; Atelier says so in every file it writes.",
-        "",
-        "```",
-        f"python -m studio generate {info.title if ' ' not in info.title else 'PATH'} --seeds 0-15 --out pictures",
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
 
 
 class _Nothing:

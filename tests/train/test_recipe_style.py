@@ -10,7 +10,7 @@ from studio.errors import SettingError
 from studio.library import BUNDLED
 from studio.runfolder import RunFolder
 from tests.train.conftest import png
-from train.export import restore
+from train.export import export, restore
 from train.loop import _take_step
 from train.recipes import Batch
 from train.recipes.style import STYLE_SIDE, StyleRecipe, StyleSettings, jitter
@@ -83,6 +83,14 @@ def test_a_run_is_exported_without_its_pictures(tmp_path: Path, pictures_folder:
     assert start("style", config, pictures_folder, run, "cpu", lambda line: None).name == "done"
     recipe, position = restore(run)
     assert position.images == 8 and recipe.model()[0] == "style"
+    assert len(recipe.sample()) == 64  # of the bundled pictures
+
+    folder = export(run, tmp_path / "out", title="brush")
+    network = load_network(folder)
+    mean = recipe.ema["G"].state_dict()
+    assert all(torch.allclose(value, mean[name], rtol=2**-11, atol=1e-6) for name, value in network.state_dict().items())
+    card = (folder / "README.md").read_text()
+    assert "pipeline_tag: image-to-image" in card and "stylize PHOTO PAINTING --model brush" in card
 
 
 def test_what_cannot_be_trained_is_refused(build: Callable, tmp_path: Path) -> None:

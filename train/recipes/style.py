@@ -6,6 +6,7 @@ style's colours, not with the photo: then it does not pull against the palette.
 """
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,8 +20,9 @@ from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.library import BUNDLED
 from studio.models.style import StyleConfig, StyleNetwork, colour, colours, whiten
+from studio.presets import PHOTOS, STYLES, photo_path, style_path
 from train.augment import rotate_about_grey
-from train.data import Pictures
+from train.data import Pictures, decode
 from train.losses.perceptual import Responses, content_loss, contrastive_loss, covariance, covariance_loss, flat_variation, moments, style_loss
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 from train.squares import open_squares, random_crops
@@ -51,6 +53,10 @@ class StyleSettings(LoopConfig):
     contrast_weight: float = setting(0.1, "how much styles are kept apart", low=0, high=1000, advanced=True)
     identity_weight: float = setting(2.0, "how much a photo in its own style stays itself", low=0, high=1000, advanced=True)
     flat_weight: float = setting(0.5, "how much texture in flat areas is held down", low=0, high=1000, advanced=True)
+
+    changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {
+        "content_weight", "style_weight", "covariance_weight", "contrast_weight", "identity_weight", "flat_weight",
+    }
 
     def check(self) -> None:
         if self.resolution % 8:
@@ -134,10 +140,18 @@ class StyleRecipe(Recipe):
 
     @torch.no_grad()
     def sample(self) -> Tensor:
-        """A matrix: photos along the top, paintings down the side, at its corner grey."""
+        """A matrix: photos along the top, paintings down the side, grey in the corner.
+
+        A run shows its own pictures; an export, which has none, the bundled ones that may be shown to everybody.
+        """
         G = self.ema["G"]
-        pick = lambda data: _resize(data.load([i * len(data) // MATRIX for i in range(MATRIX)]), SAMPLE_SIDE).to(self.device)
-        photos, styles = pick(self.contents), pick(self.styles)
+        if self.styles is None:
+            photos = _bundled(photo_path(name) for name in PHOTOS[:MATRIX])
+            styles = _bundled(style_path(name) for name in STYLES[:MATRIX])
+        else:
+            pick = lambda data: data.load([i * len(data) // MATRIX for i in range(MATRIX)])
+            photos, styles = (_resize(pick(data), SAMPLE_SIDE) for data in (self.contents, self.styles))
+        photos, styles = photos.to(self.device), styles.to(self.device)
         rows = [torch.zeros_like(photos[:1]), photos]
         for style in styles.split(1):
             rows += [style, G(photos, G.encode(style))]
@@ -172,6 +186,10 @@ def _calibrate(G: StyleNetwork, styles: Pictures, side: int) -> None:
     vectors = torch.cat([G.vector(part) for part in crops.split(8)])
     G.vector_mean.copy_(vectors.mean(dim=0))
     G.vector_scale.copy_(1 / (vectors.std(dim=0) + 0.05))
+
+
+def _bundled(paths: Iterable[Path]) -> Tensor:
+    return torch.cat([_resize(decode(path.read_bytes(), SAMPLE_SIDE, 3)[None], SAMPLE_SIDE) for path in paths])
 
 
 def _resize(pictures: Tensor, side: int) -> Tensor:

@@ -1,0 +1,90 @@
+"""A checkpoint's README.md: what it is, what it was trained on, what was measured; with the front matter the Hub reads."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from studio.checkpoint import ModelInfo
+
+GRID = "samples.jpg"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What cards of models for one task say alike. `command` gets the model's name."""
+
+    pipeline: str  # as the Hub calls the task
+    tags: str
+    describe: Callable[[Mapping[str, Any]], str]  # of the network's settings
+    caption: str
+    command: str
+
+
+def _generator(config: Mapping[str, Any]) -> str:
+    colour = "grey" if config.get("channels") == 1 else "colour"
+    return f"{config.get('resolution')} x {config.get('resolution')} px, {colour}"
+
+
+TASKS = {
+    "explore": Task(
+        "unconditional-image-generation", "gan", _generator, "pictures at seeds fixed before training, untruncated",
+        "python -m studio generate {name} --seeds 0-15 --out pictures",
+    ),
+    "style": Task(
+        "image-to-image", "style-transfer", lambda config: "any photo in any painting's style, at any size",
+        "photos along the top, paintings down the side; no photo was trained on",
+        "python -m studio stylize PHOTO PAINTING --model {name} --out painted.png",
+    ),
+}
+
+
+def card(info: ModelInfo, show_grid: bool) -> str:
+    """The text of the card. `show_grid`: samples.jpg lies beside it."""
+    task, training = TASKS[info.family.task], info.training
+    lines = [
+        "---",
+        "library_name: atelier",
+        f"pipeline_tag: {task.pipeline}",
+        f"tags: [{task.tags}, {info.model}, art]",
+        "---",
+        "",
+        f"# {info.title}",
+        "",
+        f"{info.family.title} ({info.family.paper}), {task.describe(info.config)}.",
+        "",
+    ]
+    if show_grid:
+        lines += [f"![{task.caption}]({GRID})", ""]
+    lines += [
+        "| | |",
+        "|---|---|",
+        f"| trained on | {info.data} |",
+        f"| licence of the pictures | {info.data_licence} |",
+        f"| licence of the weights | {info.licence} |",
+        f"| training | {info.kimg:,.0f} thousand pictures shown, {training['hours']} hours |",
+        f"| machine | {training['machine']} |",
+        *([f"| remarks | {training['note']} |"] if training.get("note") else []),
+        "",
+    ]
+    if info.metrics:
+        lines += ["## Measured", "", "| metric | value |", "|---|---|"]
+        lines += [f"| {name} | {value} |" for name, value in info.metrics.items() if name != "command"]
+        lines += ["", f"Measured with `{info.metrics['command']}`.", ""] if "command" in info.metrics else [""]
+        if any("Lite0" in name for name in info.metrics):
+            lines += [
+                "Lite0 figures use EfficientNet-Lite0's features, not Inception's: compare them with one another and",
+                "with the rows for real pictures, never with published figures.",
+                "",
+            ]
+    name = info.title if " " not in info.title else "PATH"
+    lines += [
+        "## Use",
+        "",
+        "Pictures made with this model are AI-generated; Atelier says so in every file it writes.",
+        "",
+        "```",
+        task.command.format(name=name),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
