@@ -1,6 +1,6 @@
 """The folder through which a training run and the studio talk; either can die without harm to the other.
 
-    config.json       recipe and settings; written once by the trainer
+    config.json       recipe and settings; written at the start, and when a resume changes a setting
     machine.json      what it trains on, in words
     dataset.json      what was found in the data, and what was skipped and why
     progress.jsonl    one JSON line a tick, appended by the trainer; a `resumed` line voids later ticks before it

@@ -14,6 +14,7 @@ from studio.errors import SettingError
 from studio.models.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
 from train.augment import AUGMENTS, AdaptiveStrength, ada_augment, diff_augment
 from train.data import Pictures
+from train.grids import grid_count
 from train.losses.adversarial import LOSSES
 from train.losses.regularizers import gradient_penalty, path_lengths
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
@@ -87,8 +88,9 @@ class StyleGAN2Recipe(Recipe):
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
         self.loss = LOSSES.get(config.loss)
         self.strength = AdaptiveStrength(config.ada_target, config.ada_kimg)
-        self.fixed_z = torch.randn(SAMPLES, config.z_dim, generator=torch.Generator().manual_seed(config.seed)).to(device)
-        self.fixed_labels = torch.arange(SAMPLES, device=device) % max(self.classes, 1)
+        fixed_z = torch.randn(SAMPLES, config.z_dim, generator=torch.Generator().manual_seed(config.seed))
+        self.fixed_z = fixed_z[: grid_count(config.resolution)].to(device)
+        self.fixed_labels = torch.arange(len(self.fixed_z), device=device) % max(self.classes, 1)
         self.pl_mean = torch.zeros([], device=device)
         self.fakes: list[Tensor] = []  # of this step's G phase, one a round; D learns from the same ones
 
@@ -185,7 +187,7 @@ class StyleGAN2Recipe(Recipe):
     @torch.no_grad()
     def sample(self) -> Tensor:
         G, c = self.ema["G"], self.one_hot(self.fixed_labels)
-        parts = zip(self.fixed_z.split(16), c.split(16) if c is not None else [None] * SAMPLES)
+        parts = zip(self.fixed_z.split(16), c.split(16) if c is not None else [None] * len(self.fixed_z))
         return torch.cat([G.generate(z, labels) for z, labels in parts]).cpu()
 
     def model(self) -> tuple[str, Config, torch.nn.Module]:
