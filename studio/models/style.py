@@ -29,6 +29,7 @@ from studio.models.vgg import CHANNELS, LAYERS, VGGEncoder
 MULTIPLE = 8  # px; sides of the pictures that `paint` takes
 COLOUR_EPS = 0.01  # variance added to a picture's colours: flat skies are not blown up into noise
 DEVIATION_EPS = 1e-5
+VARIANCE_EPS = 1e-12
 VECTOR = 2 * sum(CHANNELS)
 STYLE_SPAN = 0.4  # whitened pictures are about this many times wider than [-1, 1]
 
@@ -80,16 +81,28 @@ def colours(pictures: Tensor) -> tuple[Tensor, Tensor]:
 def whiten(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     """pictures [N, 3, H, W] of these colours -> mean 0 and covariance at most 1, with the same hues."""
     inverse = torch.linalg.inv(root)
-    return F.conv2d(pictures, inverse[0, :, :, None, None], -(inverse[0] @ mean[0])) if len(root) == 1 else torch.einsum(
-        "nij,njhw->nihw", inverse, pictures - mean[:, :, None, None]
-    )
+    return _turn(pictures, inverse, -(inverse @ mean[:, :, None]))
 
 
 def colour(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     """The inverse of `whiten`, with any colours."""
-    if len(root) == 1:
-        return F.conv2d(pictures, root[0, :, :, None, None], mean[0])
-    return torch.einsum("nij,njhw->nihw", root, pictures) + mean[:, :, None, None]
+    return _turn(pictures, root, mean[:, :, None])
+
+
+def _turn(pictures: Tensor, matrix: Tensor, term: Tensor) -> Tensor:
+    """matrix [N, 3, 3] and term [N, 3, 1] on every pixel. As a 1x1 convolution it takes nine times longer on a CPU."""
+    return torch.baddbmm(term, matrix, pictures.flatten(2)).view_as(pictures)
+
+
+def moments(x: Tensor, together: bool = False) -> tuple[Tensor, Tensor]:
+    """Mean and deviation [N, C, 1, 1] of x [N, C, H, W], or [1, C, 1, 1] of all of them `together`.
+
+    torch.std_mean says the same in ten times the time where channels lie side by side.
+    """
+    dims = (0, 2, 3) if together else (2, 3)
+    mean = x.mean(dim=dims, keepdim=True)
+    variance = (x - mean).square().mean(dim=dims, keepdim=True)
+    return mean, (variance + VARIANCE_EPS).sqrt()  # of a flat picture, too, it has a gradient
 
 
 class StyledConv(nn.Module):
@@ -128,13 +141,12 @@ class StyledConv(nn.Module):
             return run(x, kernels[0].contiguous(memory_format=torch.channels_last))
         return torch.cat([run(part, kernel) for part, kernel in zip(x.chunk(len(kernels)), kernels)])
 
-    def forward(self, x: Tensor, texture: Tensor, given: Statistics | None, found: Statistics) -> Tensor:
+    def forward(
+        self, x: Tensor, texture: Tensor, given: Statistics | None, found: Statistics, together: bool = False
+    ) -> Tensor:
         """`given` statistics are consumed from the front; those used are appended to `found`."""
         x = self.convolve(x, self.kernels(texture))
-        if given is None:
-            deviation, mean = torch.std_mean(x, dim=(2, 3), keepdim=True, correction=0)
-        else:
-            mean, deviation = given[len(found)]
+        mean, deviation = moments(x, together) if given is None else given[len(found)]
         found.append((mean, deviation))
         gain, bias = self.affine(texture).repeat_interleave(len(x) // len(texture), dim=0)[:, :, None, None].chunk(2, dim=1)
         gain = gain / (deviation + DEVIATION_EPS)
@@ -166,7 +178,7 @@ def low_frequencies(white: Tensor) -> Tensor:
 
 
 class StyleNetwork(nn.Module):
-    """Pictures and styles are [N, 3, H, W] in [-1, 1]."""
+    """Pictures and styles are [N, 3, H, W] in [-1, 1]. It is a Styler (studio/capabilities.py)."""
 
     def __init__(self, config: StyleConfig = StyleConfig()) -> None:
         super().__init__()
@@ -199,7 +211,7 @@ class StyleNetwork(nn.Module):
         responses = self.vgg(whiten(styles, mean, root) * STYLE_SPAN)
         parts = []
         for layer in LAYERS:
-            deviation, average = torch.std_mean(responses[layer], dim=(2, 3), correction=0)
+            average, deviation = (t[:, :, 0, 0] for t in moments(responses[layer]))
             parts += [average, (deviation + 0.01).log()]
         return torch.cat(parts, dim=1)
 
@@ -208,24 +220,38 @@ class StyleNetwork(nn.Module):
         mean, root = colours(styles)
         return StyleCode(mean, root, self.code((self.vector(styles) - self.vector_mean) * self.vector_scale))
 
-    def paint(self, white: Tensor, texture: Tensor, given: Statistics | None = None) -> tuple[Tensor, Statistics]:
+    def paint(
+        self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False
+    ) -> tuple[Tensor, Statistics]:
         """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> whitened pictures, and the statistics.
 
-        texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own.
+        texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own; `together`, the
+        pictures are samples of one and share theirs.
         """
         found: Statistics = []
+        run = lambda layer, x: layer(x, texture, given, found, together)
         x, quarter = white, None
         for layer in self.down:
-            x = layer(x, texture, given, found)
+            x = run(layer, x)
             quarter = x if layer is self.down[2] else quarter
         for first, second in self.blocks:
-            x = x + second(first(x, texture, given, found), texture, given, found)
-        x = self.up[0](x, texture, given, found) + quarter
-        x = x + self.fine[1](self.fine[0](x, texture, given, found), texture, given, found)
+            x = x + run(second, run(first, x))
+        x = run(self.up[0], x) + quarter
+        x = x + run(self.fine[1], run(self.fine[0], x))
         for layer in self.up[1:]:
-            x = layer(x, texture, given, found)
+            x = run(layer, x)
         drawn = F.conv2d(pad(x, 1), self.draw.weight, self.draw.bias)
         return low_frequencies(white) + drawn, found
+
+    def fold(self, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor) -> nn.Module:
+        """A faster painter for one style, given statistics, and photos with colours of `mean` [1, 3] and `root` [1, 3, 3].
+
+        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before they are clamped; what is painted
+        somewhere depends on what is at most `reach` px away.
+        """
+        from studio.models._style_inference import FoldedStyle
+
+        return FoldedStyle(self, style, given, mean, root)
 
     def forward(self, pictures: Tensor, style: StyleCode) -> Tensor:
         """The pictures in the style, in [-1, 1]; sides multiples of 8 and at least 16, N a multiple of len(style)."""

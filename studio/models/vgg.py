@@ -16,6 +16,7 @@ from studio.models import MODELS, ModelFamily
 
 LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
 CHANNELS = (64, 64, 128, 128, 256)
+AVERAGE_GAIN = 1.3  # four responses' maximum is about so much more than their mean
 MIN_SIDE = 4  # px: two poolings leave one number
 
 
@@ -37,12 +38,16 @@ class VGGEncoder(nn.Module):
             self.register_buffer(f"{layer}_bias", torch.zeros(out))
             inside = out
 
-    def forward(self, pictures: Tensor, last: str = LAYERS[-1]) -> dict[str, Tensor]:
-        """Every layer's response up to `last`."""
+    def forward(self, pictures: Tensor, last: str = LAYERS[-1], smooth: bool = False) -> dict[str, Tensor]:
+        """Every layer's response up to `last`.
+
+        smooth: for losses, averages instead of maxima (Gatys et al. 2016), whose gradients fall on every other pixel
+        and would have a grid drawn.
+        """
         x, responses = pictures.contiguous(memory_format=torch.channels_last), {}
         for layer in LAYERS[: LAYERS.index(last) + 1]:
             if layer in ("relu2_1", "relu3_1"):
-                x = F.max_pool2d(x, 2)
+                x = F.avg_pool2d(x, 2) * AVERAGE_GAIN if smooth else F.max_pool2d(x, 2)
             x = F.relu(F.conv2d(x, getattr(self, f"{layer}_weight"), getattr(self, f"{layer}_bias"), padding=1))
             responses[layer] = x
         return responses

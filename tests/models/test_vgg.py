@@ -39,3 +39,17 @@ def test_bundled_layers_are_alike_in_strength() -> None:
     pictures = torch.nn.functional.interpolate(small, scale_factor=4, mode="bicubic").clamp(-1, 1)
     means = [response.mean().item() for response in vgg(pictures).values()]
     assert max(means) < 4 * min(means), means  # those of the published weights lie eleven times apart
+
+
+def test_smooth_gradients_reach_every_pixel_alike() -> None:
+    vgg = load_network(BUNDLED / "vgg")
+    torch.manual_seed(0)
+
+    def unevenness(smooth: bool) -> float:
+        """How the gradient's strength differs between the four places in a square of 2x2 pixels, over many pictures."""
+        x = (torch.rand(8, 3, 32, 32) * 2 - 1).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(vgg(x, smooth=smooth)["relu3_1"].square().sum(), x)
+        spread = gradient.abs().view(8, 3, 16, 2, 16, 2).std(dim=(3, 5)) / gradient.abs().mean()
+        return spread.mean().item()
+
+    assert unevenness(smooth=True) < 0.9 * unevenness(smooth=False)

@@ -6,13 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from studio.models.style import moments as mean_and_deviation
+
 Responses = Mapping[str, Tensor]
 
 
 def moments(responses: Responses) -> dict[str, Tensor]:
     """Mean and deviation of each channel: {layer: [N, 2, C]}."""
-    pairs = {name: torch.std_mean(r, dim=(2, 3), correction=0) for name, r in responses.items()}
-    return {name: torch.stack([mean, deviation], dim=1) for name, (deviation, mean) in pairs.items()}
+    pairs = {name: mean_and_deviation(r) for name, r in responses.items()}
+    return {name: torch.stack(pair, dim=1)[:, :, :, 0, 0] for name, pair in pairs.items()}
 
 
 def style_loss(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Tensor:

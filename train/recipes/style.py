@@ -106,7 +106,7 @@ class StyleRecipe(Recipe):
             painted = colour(G.paint(white, code.texture)[0], spread(code.mean), spread(code.root))
             with torch.no_grad():
                 recoloured = colour(white, spread(code.mean), spread(code.root)).clamp(-1, 1)
-                shapes = G.vgg(F.avg_pool2d(recoloured, 2))[CONTENT_LAYER]
+                shapes = G.vgg(F.avg_pool2d(recoloured, 2), smooth=True)[CONTENT_LAYER]
                 wanted = [(moments(r), covariance(r[layer])) for r, layer in zip(self.look(styles), COVARIANCE_LAYERS)]
             near, far = self.look(painted)
             found = [(moments(r), covariance(r[layer])) for r, layer in zip((near, far), COVARIANCE_LAYERS)]
@@ -136,7 +136,7 @@ class StyleRecipe(Recipe):
     def look(self, pictures: Tensor) -> tuple[Responses, Responses]:
         """The VGG's responses to the pictures, up to NEAR_LAYER, and to the pictures at half their size."""
         vgg = self.networks["G"].vgg
-        return vgg(pictures, last=NEAR_LAYER), vgg(F.avg_pool2d(pictures, 2))
+        return vgg(pictures, last=NEAR_LAYER, smooth=True), vgg(F.avg_pool2d(pictures, 2), smooth=True)
 
     @torch.no_grad()
     def sample(self) -> Tensor:
