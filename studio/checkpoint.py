@@ -1,12 +1,14 @@
 """A checkpoint is a folder: model.safetensors (weights), model.json (what they are), README.md (a card with samples).
 
-Loading is strict: a key that is missing, extra or misshapen is an error that names it, and nothing in the folder is ever
-executed. The network is laid out without memory first, so that a model.json that asks for terabytes is refused by the
-size of its weights instead of by the machine.
+Loading is strict: a key that is missing, extra or misshapen is an error that names it, and nothing in the folder is
+ever executed. The network is laid out without memory first, so that a model.json that asks for terabytes is refused
+by the size of its weights instead of by the machine.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,11 @@ from studio.models import MODELS, ModelFamily
 
 VERSION = 1
 WEIGHTS, INFO, CARD = "model.safetensors", "model.json", "README.md"
-_DTYPES = {"F32", "F16", "BF16"}
+_FLOATS = ("BF16", "F16", "F32")
+_WHOLE = {
+    torch.bool: "BOOL", torch.uint8: "U8", torch.int8: "I8",
+    torch.int16: "I16", torch.int32: "I32", torch.int64: "I64",
+}
 _MAX_INFO_BYTES = 1 << 20
 
 
@@ -56,19 +62,21 @@ def save_checkpoint(
     folder: Path, info: ModelInfo, network: nn.Module, card: str, files: Mapping[str, bytes] | None = None,
     dtype: torch.dtype = torch.float16,
 ) -> Path:
-    """Write a checkpoint folder, all or nothing; `info.sha256` is filled in here. Raises DiskError or CheckpointError.
+    """Write a checkpoint folder, all or nothing; `info.sha256` is filled in here. Raises DiskError, CheckpointError.
 
-    `files` are further files by name: the card's pictures. Weights that `dtype` cannot hold are an error, not infinities.
-    A checkpoint already at `folder` is replaced; a folder with anything else in it is refused.
+    `files` are further files by name: the card's pictures. Weights that `dtype` cannot hold are an error, not
+    infinities; whole numbers (a count of batches) stay as they are. A checkpoint already at `folder` is replaced; a
+    folder with anything else in it is refused.
     """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / INFO).is_file():
         raise CheckpointError(f"{folder} holds files that are no checkpoint; give an empty or another folder")
     tensors = {}
     for name, tensor in network.state_dict().items():
-        stored = tensor.detach().cpu().to(dtype).contiguous()
+        stored = tensor.detach().cpu().to(dtype if tensor.is_floating_point() else tensor.dtype)
         if not stored.isfinite().all():
-            raise CheckpointError(f"{name} holds values that {dtype} cannot store; export in float32 or resume an older state")
-        tensors[name] = stored
+            what = f"{name} holds values that {dtype} cannot store"
+            raise CheckpointError(f"{what}; export in float32 or resume an older state")
+        tensors[name] = stored.contiguous()
     with whole_folder(folder) as beside:
         save_file(tensors, beside / WEIGHTS, metadata={"format": "pt"})
         values = {"version": VERSION, **vars(info), "sha256": sha256(beside / WEIGHTS)}
@@ -84,19 +92,23 @@ def read_info(folder: Path) -> ModelInfo:
     path = folder / INFO
     try:
         if path.stat().st_size > _MAX_INFO_BYTES:
-            raise CheckpointError(f"{path} is over {_MAX_INFO_BYTES >> 20} MiB and no model description; get this model again")
+            size = f"{path} is over {_MAX_INFO_BYTES >> 20} MiB"
+            raise CheckpointError(f"{size} and no model description; get this model again")
         values = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise CheckpointError(f"{folder} is no checkpoint: it has no {INFO}; give a folder that `export` or `import` made") from None
+        lacks = f"{folder} is no checkpoint: it has no {INFO}"
+        raise CheckpointError(f"{lacks}; give a folder that `export` or `import` made") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); make it readable first") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON; get this model again") from error
-    if not isinstance(values, dict) or not isinstance(values.get("model"), str) or not isinstance(values.get("config"), dict):
+    kinds = {"model": str, "config": dict}
+    if not isinstance(values, dict) or not all(isinstance(values.get(name), kind) for name, kind in kinds.items()):
         raise CheckpointError(f"{path} does not name a model and its config; get this model again")
     version = values.pop("version", None)
     if version != VERSION:
-        raise CheckpointError(f"{path} has format version {version!r}, and this studio reads {VERSION}; update the studio")
+        found = f"{path} has format version {version!r}"
+        raise CheckpointError(f"{found}, and this studio reads {VERSION}; update the studio")
     known = {k: v for k, v in values.items() if k in ModelInfo.__dataclass_fields__}
     for name in ("sha256", "title", "data", "data_licence", "licence"):
         if not isinstance(known.get(name, ""), str):
@@ -113,7 +125,8 @@ def read_info(folder: Path) -> ModelInfo:
 def load_network(folder: Path) -> nn.Module:
     """The network of a checkpoint on the CPU, in float32 and in eval mode. Raises CheckpointError.
 
-    The weights must be the very ones that model.json's sha256 names: pictures carry that hash as their model's identity.
+    The weights must be the very ones that model.json's sha256 names: pictures carry that hash as their model's
+    identity. What the network computes for itself and does not store (buffers with persistent=False) is computed.
     """
     info = read_info(folder)
     try:
@@ -123,30 +136,60 @@ def load_network(folder: Path) -> nn.Module:
     with torch.device("meta"):
         network = info.family.build(config)
     path = folder / WEIGHTS
-    weights = read_weights(path, {name: tuple(t.shape) for name, t in network.state_dict().items()})
+    weights = read_weights(path, network.state_dict())
     if (found := sha256(path)) != info.sha256:
-        raise CheckpointError(
-            f"{path} is not the file {INFO} describes: its sha256 is {found[:12]}, not {info.sha256[:12] or 'stated'}; "
-            "get this model again"
-        )
+        differs = f"its sha256 is {found[:12]}, not {info.sha256[:12] or 'stated'}"
+        raise CheckpointError(f"{path} is not the file {INFO} describes: {differs}; get this model again")
     network.load_state_dict(weights, assign=True)
+    if _has_gaps(network):
+        # the shapes were compared: this takes no more memory than the weights do
+        with torch.random.fork_rng(devices=[]):
+            network = info.family.build(config)
+        network.load_state_dict(weights, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def read_weights(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """Tensors of exactly the expected names and shapes, as float32. Raises CheckpointError naming what differs."""
+def _has_gaps(network: nn.Module) -> bool:
+    """Whether tensors are left without memory: buffers that are not stored, or plain attributes."""
+    held = (value for module in network.modules() for value in vars(module).values())
+    return any(isinstance(t, Tensor) and t.is_meta for t in (*network.buffers(), *held))
+
+
+def weights_bytes(folder: Path) -> int:
+    """What a checkpoint's weights take in memory, told by the header of their file. Raises CheckpointError."""
+    path = folder / WEIGHTS
+    with _opened(path) as file:
+        slices = (file.get_slice(name) for name in file.keys())
+        return sum(math.prod(s.get_shape()) * (4 if s.get_dtype() in _FLOATS else 8) for s in slices)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
     try:
         with safe_open(path, framework="pt") as file:
-            found = {name: file.get_slice(name) for name in file.keys()}
-            _compare(path, {name: tuple(s.get_shape()) for name, s in found.items()}, expected)
-            odd = [name for name, s in found.items() if s.get_dtype() not in _DTYPES]
-            if odd:
-                raise CheckpointError(f"{path}: {odd[0]} is {found[odd[0]].get_dtype()}, not one of {', '.join(sorted(_DTYPES))}")
-            weights = {name: _restride(file.get_tensor(name).float()) for name in expected}
+            yield file
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing; get this model again") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is corrupt or no safetensors file ({error}); get this model again") from error
+
+
+def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of exactly the names, shapes and kinds of `expected`, which may be without memory (meta).
+
+    Floating point of any width becomes the expected one; whole numbers must be of the expected kind. Raises
+    CheckpointError naming what differs.
+    """
+    with _opened(path) as file:
+        found = {name: file.get_slice(name) for name in file.keys()}
+        shapes = {name: tuple(s.get_shape()) for name, s in found.items()}
+        _compare(path, shapes, {name: tuple(t.shape) for name, t in expected.items()})
+        for name, like in expected.items():
+            kinds = _FLOATS if like.is_floating_point() else (_WHOLE[like.dtype],)
+            if (kind := found[name].get_dtype()) not in kinds:
+                known = ", ".join(kinds)
+                raise CheckpointError(f"{path}: {name} is {kind}, not one of {known}; get this model again")
+        weights = {name: _restride(file.get_tensor(name).to(like.dtype)) for name, like in expected.items()}
     bad = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
     if bad:
         raise CheckpointError(f"{path}: {bad[0]} holds values that are not finite; get this model again")
@@ -169,4 +212,5 @@ def _compare(path: Path, found: Mapping[str, tuple[int, ...]], expected: Mapping
         if name in found and found[name] != expected[name]
     ]
     if problems:
-        raise CheckpointError(f"{path} does not fit its model.json: it {'; it '.join(problems)}; get this model again")
+        what = "; it ".join(problems)
+        raise CheckpointError(f"{path} does not fit its model.json: it {what}; get this model again")

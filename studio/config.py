@@ -86,7 +86,8 @@ class Setting:
             try:
                 value = float(value)
             except OverflowError:
-                raise SettingError(f"{self.name} is a number of more than 300 digits; give {self._allowed()}") from None
+                what = f"{self.name} is a number of more than 300 digits"
+                raise SettingError(f"{what}; give {self._allowed()}") from None
         # bool is a subclass of int, and a form must not turn "False" into True: the exact type or nothing.
         if type(value) is not self.kind:
             raise SettingError(f"{self.name}={value!r} is not {self._noun()}; give {self._allowed()}")

@@ -14,7 +14,8 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise DeviceError(f"device={name!r} is not one of auto, cpu, cuda, cuda:0, mps; choose one of these") from None
+        known = "auto, cpu, cuda, cuda:0, mps"
+        raise DeviceError(f"device={name!r} is not one of {known}; choose one of these") from None
     if device.type == "cpu":
         return torch.device("cpu")
     if device.type == "cuda" and (device.index or 0) < torch.cuda.device_count():

@@ -1,4 +1,4 @@
-"""Name -> thing: models, losses, recipes, formats and tabs are found by name, and one new file is enough to add one."""
+"""Name -> thing: models, losses, recipes, formats and tabs are found by name; one more file is enough to add one."""
 
 import importlib
 import pkgutil

@@ -103,7 +103,7 @@ class RunFolder:
             file.write(text.encode())
 
     def progress(self) -> list[dict[str, Any]]:
-        """The ticks in order of kimg; those that a resume took back are left out, and so is a half-written last line."""
+        """The ticks in order of kimg, without those that a resume took back and without a half-written last line."""
         ticks: list[dict[str, Any]] = []
         if not self.progress_path.exists():
             return ticks
@@ -124,7 +124,7 @@ class RunFolder:
 
 
 def read_json(path: Path, missing: str) -> dict[str, Any]:
-    """A JSON object from a file. Raises RunError(`missing`) if there is none, and another sentence if it is damaged."""
+    """A JSON object from a file. Raises RunError: `missing` if there is none, another sentence if it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

@@ -4,18 +4,23 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 import studio.checkpoint
-from studio.checkpoint import CARD, INFO, WEIGHTS, ModelInfo, load_network, read_info, save_checkpoint
+from studio.checkpoint import (
+    CARD, INFO, WEIGHTS, ModelInfo, load_network, read_info, save_checkpoint, weights_bytes,
+)
+from studio.config import Config
 from studio.errors import CheckpointError, DiskError
 from studio.files import sha256
+from studio.models import MODELS, ModelFamily
 from studio.models.stylegan2 import StyleGAN2Generator
 
 
@@ -90,6 +95,83 @@ def test_fp16_is_what_is_written_unless_told(
     G = make_generator()
     save_checkpoint(tmp_path / "x", ModelInfo("stylegan2", G.config.to_dict(), ""), G, "")
     assert {t.dtype for t in load_file(tmp_path / "x" / WEIGHTS).values()} == {torch.float16}
+
+
+class Counting(nn.Module):
+    """A network with everything that is not a weight: counts, buffers that are stored and not, a plain tensor."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2)
+        self.line = nn.Linear(1, 1)
+        self.register_buffer("used", torch.zeros(3, dtype=torch.bool))
+        self.register_buffer("level", torch.zeros([], dtype=torch.uint8))
+        self.register_buffer("ramp", torch.arange(4.0) / 4, persistent=False)
+        self.kernel = torch.tensor([1.0, 2.0, 1.0])
+
+
+@dataclass(frozen=True)
+class NoConfig(Config):
+    """Of a network without settings."""
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    family = ModelFamily(NoConfig, Counting, "none", "Counting", "none")
+    monkeypatch.setitem(MODELS._things, "counting", family)
+    network = Counting(NoConfig()).eval()
+    network.norm.num_batches_tracked.fill_(70_001)  # past the range of fp16, and of what it counts exactly
+    network.norm.running_mean.copy_(torch.tensor([0.5, -2.0]))
+    network.norm.running_var.copy_(torch.tensor([0.25, 4.0]))
+    network.used[1] = True
+    network.level.fill_(255)
+    return network
+
+
+def test_whole_numbers_stay_whole(tmp_path: Path, counting: Counting) -> None:
+    folder = save_checkpoint(tmp_path / "x", ModelInfo("counting", {}, ""), counting, "")
+    kinds = {name: t.dtype for name, t in load_file(folder / WEIGHTS).items() if t.dtype != torch.float16}
+    assert kinds == {"norm.num_batches_tracked": torch.int64, "used": torch.bool, "level": torch.uint8}
+    loaded = load_network(folder)
+    assert loaded.norm.num_batches_tracked.dtype == torch.int64 and loaded.norm.num_batches_tracked.item() == 70_001
+    assert loaded.used.tolist() == [False, True, False] and loaded.level.item() == 255
+    rewrite_weights(folder, lambda tensors: tensors.update(used=torch.zeros(3)))
+    assert message(folder) == f"{folder / WEIGHTS}: used is F32, not one of BOOL; get this model again"
+
+
+def test_what_is_not_stored_is_computed(tmp_path: Path, counting: Counting) -> None:
+    loaded = load_network(save_checkpoint(tmp_path / "x", ModelInfo("counting", {}, ""), counting, ""))
+    assert loaded.ramp.tolist() == [0, 0.25, 0.5, 0.75] and loaded.kernel.tolist() == [1, 2, 1]
+    x = torch.tensor([1.0, 2.0]).view(1, 2, 1, 1)
+    # (1 - 0.5) / 0.5 and (2 + 2) / 2
+    assert loaded.norm(x).flatten().tolist() == pytest.approx([1, 2], abs=1e-4)
+
+
+def test_a_tensor_that_is_no_buffer_is_computed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(config: Config) -> nn.Module:
+        network = nn.Linear(1, 1)
+        network.kernel = torch.tensor([1.0, 2.0, 1.0])
+        return network
+
+    monkeypatch.setitem(MODELS._things, "plain", ModelFamily(NoConfig, build, "none", "Plain", "none"))
+    folder = save_checkpoint(tmp_path / "x", ModelInfo("plain", {}, ""), build(NoConfig()), "")
+    assert load_network(folder).kernel.tolist() == [1, 2, 1]
+
+
+def test_loading_draws_no_random_numbers(tmp_path: Path, counting: Counting) -> None:
+    folder = save_checkpoint(tmp_path / "x", ModelInfo("counting", {}, ""), counting, "")
+    before = torch.random.get_rng_state()
+    load_network(folder)
+    assert torch.random.get_rng_state().equal(before)
+
+
+def test_what_weights_will_take_in_memory(tmp_path: Path, saved: Path, counting: Counting) -> None:
+    assert weights_bytes(saved) == sum(4 * t.numel() for t in load_file(saved / WEIGHTS).values())
+    half = save_checkpoint(tmp_path / "x", ModelInfo("counting", {}, ""), counting, "")
+    assert weights_bytes(half) == (8 + 2) * 4 + (1 + 3 + 1) * 8
+    (saved / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match="is missing; get this model again$"):
+        weights_bytes(saved)
 
 
 def test_what_is_in_the_folder(tmp_path: Path, make_generator: Callable[..., StyleGAN2Generator]) -> None:
@@ -206,7 +288,8 @@ def test_a_transposed_weight_is_misshapen_though_as_large(saved: Path) -> None:
 def test_weights_that_are_no_weights(saved: Path, dtype: torch.dtype) -> None:
     name = "mapping_network.w_avg"
     rewrite_weights(saved, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
-    assert f"{name} is " in message(saved) and ", not one of BF16, F16, F32" in message(saved)
+    assert f"{name} is " in message(saved)
+    assert message(saved).endswith(", not one of BF16, F16, F32; get this model again")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])

@@ -17,9 +17,11 @@ from studio.checkpoint import WEIGHTS
 from studio.engine import Engine
 from studio.explore import Explorer, ExploreSettings
 from studio.files import sha256
-from studio.images import open_picture, to_tensor, to_uint8
+from studio.images import to_tensor, to_uint8
 from studio.library import Library
+from studio.models.stylegan2 import StyleGAN2Generator
 from studio.provenance import read
+from studio.raster.opening import open_picture
 
 
 def pixels(path: Path | str) -> np.ndarray:
@@ -145,7 +147,14 @@ def test_the_largest_sheet_says_what_made_it(cli: Callable, monkeypatch: pytest.
             "psi='much' is not a number; give a number in -1..2 (truncation: 0 the mean picture, 1 the full variety)",
         ),
         (["grey", "--seeds", "1", "--noise", "loud"], "noise='loud' is not one of const, random, none"),
-        (["classes", "--seeds", "1", "--label", "3"], "label=3 is outside 0..2, the classes of 'classes'"),
+        (
+            ["classes", "--seeds", "1", "--label", "3"],
+            "label=3 is outside 0..2, the classes of 'classes'; choose one of these",
+        ),
+        (
+            ["grey", "--seeds", "1", "--label", "1"],
+            "label=1 is given, and 'grey' has no classes; leave the label out",
+        ),
         (["grey", "--seeds", "1", "--batch", "0"], "batch=0 is outside 1..256 (pictures drawn in one pass)"),
         (["grey", "--seeds", "1", "--batch", "257"], "batch=257 is outside 1..256 (pictures drawn in one pass)"),
         (
@@ -170,6 +179,14 @@ def test_bad_input(cli: Callable, words: list[str], sentence: str) -> None:
     assert cli("generate", *words, "--out", "a").error == sentence
     assert cli("generate", *words, "--out", "a", "--json").values == {"error": sentence}
     assert not Path("a").exists() or os.listdir("a") == []
+
+
+def test_a_model_without_styles(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(StyleGAN2Generator, "mapping")
+    answer = cli("generate", "grey", "--seeds", "1", "--out", "a")
+    lacks = "a model with a style space w, which 'grey' lacks"
+    assert answer.error == f"generate needs {lacks}; choose another model"
+    assert os.listdir() == []
 
 
 def test_a_damaged_model_makes_no_folder(cli: Callable, models: Path, tmp_path: Path) -> None:
