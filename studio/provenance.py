@@ -18,7 +18,9 @@ from xml.sax.saxutils import escape
 from torch import Tensor
 
 from studio.errors import ImageError
-from studio.images import Labels, Source, encode, read_labels
+from studio.images import encode
+from studio.raster.labels import Labels, read_labels
+from studio.raster.untrusted import Source
 
 STUDIO_VERSION = "0.1.0"
 KEY = "atelier"  # the PNG's text chunk; in JSON, the number of the form it is written in

@@ -11,8 +11,11 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from studio.errors import ImageError
-from studio.images import Labels, encode, open_picture, read_labels, save_picture
+from studio.images import encode, save_picture
 from studio.provenance import AI_GENERATED, KEY, MAX_JSON_BYTES, NAMESPACE, Provenance, encode_png, read, read_film
+from studio.raster.labels import Labels, read_labels
+from studio.raster.opening import open_picture
+from tests.raster.test_labels import moved_behind
 
 SHA = "0123456789abcdef" * 4
 SETTINGS = {
@@ -84,6 +87,12 @@ def test_xmp_alone_is_enough() -> None:
     """Some programs drop text chunks and keep XMP."""
     labels = MADE.labels()
     assert repr(read(encode(PICTURE, "PNG", labels=Labels(xmp=labels.xmp)))) == repr(MADE)
+
+
+@pytest.mark.parametrize("labels", [MADE.labels(), Labels(MADE.labels().text), Labels(xmp=MADE.labels().xmp)])
+def test_texts_that_another_program_put_behind_the_pixels(labels: Labels) -> None:
+    data = moved_behind(encode(PICTURE, "PNG", labels=labels))
+    assert repr(read(data)) == repr(MADE)
 
 
 def test_xmp_that_another_program_rewrote() -> None:

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 
 from studio.errors import DataError, ImageError
-from studio.images import SUFFIXES, list_pictures, open_picture, resize_crop
+from studio.images import resize_crop
+from studio.raster.listing import SUFFIXES, list_pictures
+from studio.raster.opening import open_picture
 
 MIN_PICTURES = 2
 MAX_ENTRY_BYTES = 256 << 20  # of one picture's file inside a zip

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from studio.errors import DataError, ImageError
-from studio.images import SUFFIXES, open_picture
+from studio.raster.listing import SUFFIXES
+from studio.raster.opening import open_picture
 from train.data import MEMORY_BYTES, Pictures, Skipped, Source, is_held_out, open_source
 
 MAX_SQUARES = 4  # of one picture: a panorama must not outweigh the others
