@@ -13,13 +13,14 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from studio.capabilities import StyleGenerator, require
 from studio.config import Config, setting
+from studio.dials import read_dials, write_dials
 from studio.engine import Engine, LoadedModel
 from studio.errors import SettingError
 from studio.latent.directions import DIALS, Dials, find_dials
+from studio.latent.mapping import styles, truncate
 from studio.latent.walk import lerp, slerp, z_from_seed
 from studio.provenance import Provenance
 from studio.seeds import MAX_SEED
@@ -40,7 +41,7 @@ class ExploreSettings(Config):
     label: int = setting(0, "class, for a model with classes", low=0, high=100_000)
     to_seed: int = setting(1, "the picture at the walk's end", low=0, high=MAX_SEED)
     walk: float = setting(0.0, "how far from the first picture to the last", low=0, high=1)
-    path: str = setting("w", "the walk's way: w (straight, in styles) or z (a great circle, in noise)", choices=["w", "z"])
+    path: str = setting("w", "the walk's way: w (a line, in styles) or z (an arc, in noise)", choices=["w", "z"])
     mix_seed: int = setting(2, "the picture whose styles are mixed in", low=0, high=MAX_SEED)
     mix_coarse: float = setting(0.0, "how much of its shape", low=0, high=1)
     mix_middle: float = setting(0.0, "how much of its form", low=0, high=1)
@@ -62,12 +63,13 @@ def layer_groups(num_ws: int) -> tuple[slice, slice, slice]:
 
 
 class Explorer:
-    """Pictures from ExploreSettings, with styles and dials remembered per model. Safe to call from several threads."""
+    """Pictures from ExploreSettings; styles and dials are remembered by weights. Safe to use from several threads."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._styles: OrderedDict[Hashable, Tensor] = OrderedDict()
         self._dials: dict[str, Dials] = {}
+        self._searches: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
     def picture(self, settings: ExploreSettings) -> Tensor:
@@ -77,7 +79,8 @@ class Explorer:
     def pictures(self, many: list[ExploreSettings]) -> Tensor:
         """Pictures [N, C, R, R] of one model, in one pass. Raises SettingError if they are of several."""
         if len({(s.model, s.noise) for s in many}) != 1:
-            raise SettingError("pictures made together share one model and one kind of noise; ask for them one by one")
+            raise SettingError("pictures made together share one model and one kind of noise; ask one by one")
+        self.prepare(many)
         with self.engine.use(many[0].model) as model:
             G = require(model.network, StyleGenerator, model.name, TOOL)
             ws = torch.cat([self._ws(G, model, settings) for settings in many])
@@ -94,10 +97,25 @@ class Explorer:
         """The same controls at other seeds, without the walk: [len(seeds), C, R, R]."""
         return self.pictures([settings.replace(seed=seed, walk=0.0) for seed in seeds])
 
+    def prepare(self, many: list[ExploreSettings]) -> None:
+        """Find what the pictures need and takes long to find, before the device is taken for them."""
+        for name in {s.model for s in many if any(s.dials)}:
+            if self.engine.info(name).sha256 not in self._dials:
+                self.dials(name)
+
     def dials(self, name: str) -> Dials:
-        """The model's dials, found at the first call (seconds, on a processor) and remembered."""
+        """The model's dials: remembered, read from disk, or found (seconds, on a processor) and kept there.
+
+        While they are looked for, others may use the device in between, unless this thread holds it already.
+        """
         with self.engine.use(name) as model:
-            return self._find_dials(require(model.network, StyleGenerator, name, TOOL), model)
+            G = require(model.network, StyleGenerator, name, TOOL)
+        if self.engine.held():  # who is searching may be waiting for the device
+            return self._dials_of(G, model)
+        with self._guard:
+            search = self._searches.setdefault(model.info.sha256, threading.Lock())
+        with search:
+            return self._dials_of(G, model)
 
     def provenance(self, settings: ExploreSettings) -> Provenance:
         """What made the picture, to be written into its file."""
@@ -115,14 +133,14 @@ class Explorer:
         else:
             z = slerp(z_from_seed(s.seed, G.z_dim), z_from_seed(s.to_seed, G.z_dim), s.walk)
             w = self._map(G, model, z, s.label)
-        w = G.w_avg + s.psi * (w - G.w_avg)
+        w = truncate(G, w, s.psi)
         if any(s.mix):
-            other = G.w_avg + s.psi * (self._w(G, model, s.mix_seed, s.label) - G.w_avg)
+            other = truncate(G, self._w(G, model, s.mix_seed, s.label), s.psi)
             w = w.clone()
             for group, amount in zip(layer_groups(G.num_ws), s.mix):
                 w[:, group] = lerp(w[:, group], other[:, group], amount)
         if any(s.dials):
-            w = w + self._find_dials(G, model).offset(s.dials)
+            w = w + self._dials_of(G, model).offset(s.dials)
         return w
 
     def _w(self, G: StyleGenerator, model: LoadedModel, seed: int, label: int) -> Tensor:
@@ -130,19 +148,17 @@ class Explorer:
         return self._remember((model.info.sha256, seed, label), make)
 
     def _map(self, G: StyleGenerator, model: LoadedModel, z: Tensor, label: int) -> Tensor:
-        return G.mapping(z.to(model.device), self._one_hot(G, model, label))
+        # the page's slider for the class hides where there are none, and keeps the value it had
+        return styles(G, z, label if G.classes else 0, model.name)
 
-    def _one_hot(self, G: StyleGenerator, model: LoadedModel, label: int) -> Tensor | None:
-        if not G.classes:
-            return None
-        if label >= G.classes:
-            raise SettingError(f"label={label} is outside 0..{G.classes - 1}, the classes of {model.name!r}")
-        return one_hot(torch.tensor([label], device=model.device), G.classes).float()
-
-    def _find_dials(self, G: StyleGenerator, model: LoadedModel) -> Dials:
+    def _dials_of(self, G: StyleGenerator, model: LoadedModel) -> Dials:
         key = model.info.sha256
         if key not in self._dials:
-            self._dials[key] = find_dials(G, model.device, self._one_hot(G, model, 0))
+            dials = read_dials(key, G.w_dim)
+            if dials is None:
+                dials = find_dials(G, turn=lambda: self.engine.turn(model.name))
+                write_dials(key, dials)
+            self._dials[key] = Dials(dials.directions.to(model.device), dials.effects)
         return self._dials[key]
 
     def _remember(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 
 from studio.errors import DiskError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
@@ -24,7 +26,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         code = _errno(error)
-        if code in (errno.ENOSPC, errno.EDQUOT):
+        if code in _FULL:
             raise DiskError(f"the disk of {path} is full; free some space and try again") from error
         if code in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise DiskError(f"{path} cannot be written (no permission); choose another folder") from error
@@ -33,7 +35,7 @@ def disk_errors(path: Path) -> Iterator[None]:
         if code == errno.ENAMETOOLONG:
             raise DiskError(f"{path.name[:40]!r}... is too long for a file's name; choose a shorter one") from error
         if code == errno.EISDIR:
-            raise DiskError(f"{path} cannot be written because a folder has that name; choose another name") from error
+            raise DiskError(f"{path} cannot be written: a folder has that name; choose another name") from error
         raise
 
 
@@ -44,20 +46,51 @@ def _errno(error: OSError | SafetensorError) -> int | None:
     return int(found[1]) if found else None
 
 
+@contextlib.contextmanager
+def _errors_within(beside: Path, path: Path) -> Iterator[None]:
+    """As disk_errors(path), for what goes wrong at `beside` alone: a block may meet refusals elsewhere."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        name = getattr(error, "filename", None)
+        if isinstance(name, (str, bytes)):
+            ours = Path(os.fsdecode(name)).is_relative_to(beside)
+        else:
+            ours = _errno(error) in _FULL  # an error without a name; only what is written can fill a disk
+        if not ours:
+            raise
+        with disk_errors(path):
+            raise
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file to write, which becomes `path` when the block ends well and vanishes when it does not.
+
+    A file already at `path` is replaced, and stays if anything goes wrong. Raises DiskError, for errors that are
+    about this file; others of the block pass through.
+    """
+    if path.is_dir():  # renaming would find out too, when all of a film has been drawn
+        raise DiskError(f"{path} is a folder; give the name of a file in it")
+    with disk_errors(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    beside = Path(name)
+    try:
+        with _errors_within(beside, path):
+            yield beside
+        with disk_errors(path):
+            _flush(beside)
+            os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file at `path` by `data`, all or nothing. Raises DiskError."""
-    with disk_errors(path):
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(beside, 0o644)  # mkstemp's 0600 would hide a picture from the person's other programs
-            os.replace(beside, path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+    with whole_file(path) as beside:
+        beside.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,34 +101,45 @@ def write_json(path: Path, value: Any) -> None:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
 
-    A folder already at `path` is replaced, and stays if anything goes wrong. Raises DiskError.
+    A folder already at `path` is replaced, and stays if anything goes wrong. Raises DiskError, for errors that are
+    about this folder; others of the block pass through.
     """
     if path.is_file():
         raise DiskError(f"{path} is a file, not a folder; choose another name")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        try:
+    try:
+        with _errors_within(beside, path):
             yield beside
+        with disk_errors(path):
             for file in beside.rglob("*"):
                 if file.is_file():
-                    with open(file, "rb") as written:
-                        os.fsync(written.fileno())
-                    os.chmod(file, 0o644)  # safetensors writes 0600, which would hide weights from other programs
+                    _flush(file)
             os.chmod(beside, 0o755)
-            old = beside.with_name(beside.name + ".old")
-            if path.exists():
-                os.replace(path, old)
-            try:
-                os.replace(beside, path)
-            except BaseException:
-                if old.exists():
-                    os.replace(old, path)
-                raise
-            shutil.rmtree(old, ignore_errors=True)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+            _put_in_place(beside, path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def _flush(file: Path) -> None:
+    with open(file, "r+b") as written:
+        os.fsync(written.fileno())
+    os.chmod(file, 0o644)  # mkstemp and safetensors write 0600, which would hide a file from other programs
+
+
+def _put_in_place(beside: Path, path: Path) -> None:
+    old = beside.with_name(beside.name + ".old")
+    if path.exists():
+        os.replace(path, old)
+    try:
+        os.replace(beside, path)
+    except BaseException:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

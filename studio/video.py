@@ -3,11 +3,9 @@
 The suffix chooses the kind: .mp4 (H.264, plays everywhere), .webm (VP9) or .gif (256 colours a frame).
 """
 
-import contextlib
-import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -20,8 +18,8 @@ from av.video.stream import VideoStream
 from PIL import Image
 from torch import Tensor
 
-from studio.errors import DiskError, VideoError
-from studio.files import disk_errors
+from studio.errors import VideoError
+from studio.files import whole_file
 from studio.images import to_pil, to_uint8
 
 DEFAULT_QUALITY = 70
@@ -73,7 +71,7 @@ def write_film(
     """
     kind = film_kind(path, fps)
     try:
-        with _beside(path) as file:
+        with whole_file(path) as file:
             count = _write(file, kind, frames, fps, metadata, quality)
             if count == 0:
                 raise VideoError(f"{path} would be a film without a frame; ask for at least one")
@@ -163,22 +161,3 @@ def _insert_comments(file: Path, metadata: Mapping[str, str]) -> None:
             film.write(b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00")
         rest.seek(0)
         shutil.copyfileobj(rest, film)
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A file to write that becomes `path` if the block ends well, and vanishes if it does not. Raises DiskError."""
-    if path.is_dir():  # renaming would find out too, when the whole film has been drawn
-        raise DiskError(f"{path} is a folder; give the name of a file in it")
-    with disk_errors(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            yield Path(name)
-            with open(name, "rb") as written:
-                os.fsync(written.fileno())
-            os.chmod(name, 0o644)  # mkstemp's 0600 would hide a film from the person's other programs
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, one_hot
+from torch.nn.functional import interpolate
 
 from studio.capabilities import StyleGenerator, require
 from studio.config import Config, setting
 from studio.engine import Engine
 from studio.errors import SettingError
+from studio.latent.mapping import styles, truncate
 from studio.latent.walk import spline, z_from_seed
 from studio.seeds import MAX_SEED
 
@@ -80,12 +81,8 @@ def _keys(engine: Engine, settings: WalkSettings) -> Tensor:
     """The seeds' truncated styles [K, num_ws, w_dim]."""
     with engine.use(settings.model) as model:
         G = require(model.network, StyleGenerator, model.name, TOOL)
-        if G.classes and settings.label >= G.classes:
-            raise SettingError(f"label={settings.label} is outside 0..{G.classes - 1}, the classes of {model.name!r}")
-        z = torch.cat([z_from_seed(seed, G.z_dim) for seed in settings.seeds]).to(model.device)
-        label = torch.full([len(z)], settings.label, device=model.device)
-        ws = G.mapping(z, one_hot(label, G.classes).float() if G.classes else None)
-        return G.w_avg + settings.psi * (ws - G.w_avg)
+        z = torch.cat([z_from_seed(seed, G.z_dim) for seed in settings.seeds])
+        return truncate(G, styles(G, z, settings.label, model.name), settings.psi)
 
 
 def resize(picture: Tensor, side: int) -> Tensor:

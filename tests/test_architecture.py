@@ -15,8 +15,8 @@ OURS = ("studio", "train", "tests", "benchmarks", "app")
 # a tool (picture in, picture out), so that adding one takes no change here.
 LAYERS = [
     {"errors"},
-    {"config", "registry", "files"},
-    {"capabilities", "device", "images", "provenance", "runfolder", "nn"},
+    {"config", "registry", "files", "turns"},
+    {"capabilities", "device", "images", "provenance", "raster", "runfolder", "nn"},
     {"models"},
     {"checkpoint", "formats"},
     {"library", "hub"},

@@ -1,13 +1,16 @@
 import dataclasses
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import studio.engine
 from studio.capabilities import NoiseGenerator, StyleGenerator, require
 from studio.engine import Engine, LoadedModel
 from studio.errors import CapabilityError, CheckpointError, DeviceError, UnknownName
@@ -145,13 +148,89 @@ def test_a_model_that_was_exported_anew_is_loaded_anew(three: Library, save_tiny
     assert not model.network.w_avg.equal(old.network.w_avg)
 
 
-def test_too_little_memory_is_said(three: Library) -> None:
+def test_a_model_goes_before_the_next_one_is_read(three: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both together may be more than the machine has."""
+    load, alive = studio.engine.load_network, []
+    networks: list[weakref.ref] = []
+
+    def watched(folder: Path) -> nn.Module:
+        alive.append([network() is not None for network in networks])
+        return load(folder)
+
+    monkeypatch.setattr(studio.engine, "load_network", watched)
+    size = loaded(Engine(three, "cpu"), "a").size_bytes
+    for cache_bytes, expected in ((3 * size, [[], [True], [True, True]]), (size, [[], [False], [False, False]])):
+        engine = Engine(three, "cpu", cache_bytes=cache_bytes)
+        networks.clear(), alive.clear()
+        for name in "abc":
+            networks.append(weakref.ref(loaded(engine, name).network))
+        assert alive == expected
+
+
+def test_an_exported_model_goes_before_it_is_read_anew(
+    three: Library, save_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(three, "cpu")
-    with pytest.raises(
-        DeviceError, match="^cpu has too little free memory for 'a'; close other programs or use --device cpu$"
-    ):
-        with engine.use("a"):
-            raise torch.OutOfMemoryError
+    old = weakref.ref(loaded(engine, "a").network)
+    save_tiny(three.find("a"), seed=7)
+    load = studio.engine.load_network
+    monkeypatch.setattr(studio.engine, "load_network", lambda folder: (load(folder), alive.append(old()))[0])
+    alive: list[nn.Module | None] = []
+    loaded(engine, "a")
+    assert alive == [None]
+
+
+def allocate() -> None:
+    torch.empty(2**50, dtype=torch.uint8)
+
+
+def allocate_numpy() -> None:
+    np.empty(2**48, dtype=np.uint8)
+
+
+def run_out() -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.50 GiB. GPU 0 has a total capacity of")
+
+
+def run_out_on_a_mac() -> None:
+    raise RuntimeError("MPS backend out of memory (allocated: 17 GB). Tried to allocate 256.00 MB on private pool.")
+
+
+def run_out_silently() -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    "work, needed",
+    [
+        (allocate, r"1125899\.9 GB more are needed and "),
+        (allocate_numpy, r"281475\.0 GB more are needed and "),
+        (run_out, r"1\.6 GB more are needed and "),
+        (run_out_on_a_mac, r"0\.3 GB more are needed and "),
+        (run_out_silently, ""),
+    ],
+)
+def test_too_little_memory_is_said(three: Library, work: Callable[[], None], needed: str) -> None:
+    engine = Engine(three, "cpu")
+    steps = "close other programs or choose a smaller model"
+    sentence = rf"^cpu has too little free memory for 'a': {needed}\d+\.\d GB are free; {steps}$"
+    with pytest.raises(DeviceError, match=sentence), engine.use("a"):
+        work()
+
+
+def test_too_little_memory_while_loading(three: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(three, "cpu")
+    monkeypatch.setattr(studio.engine, "load_network", lambda folder: allocate())
+    with pytest.raises(DeviceError, match="^cpu has too little free memory for 'a': "):
+        loaded(engine, "a")
+    monkeypatch.undo()
+    assert loaded(engine, "a").name == "a"
+
+
+def test_other_errors_keep_their_traceback(three: Library) -> None:
+    with pytest.raises(RuntimeError, match="mat1 and mat2") as error, Engine(three, "cpu").use("a"):
+        torch.zeros(2, 3) @ torch.zeros(2, 3)
+    assert not isinstance(error.value, DeviceError)
 
 
 def test_no_graph_is_kept(three: Library) -> None:

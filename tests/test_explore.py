@@ -1,6 +1,6 @@
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 import studio.explore
+from studio.dials import read_dials
 from studio.engine import Engine
 from studio.errors import CapabilityError, SettingError, UnknownName
 from studio.explore import Explorer, ExploreSettings, layer_groups
-from studio.latent.directions import DIALS
+from studio.latent.directions import DIALS, Dials, Turn, find_dials
 from studio.latent.walk import slerp, z_from_seed
 from studio.library import Library
 from studio.models.stylegan2 import StyleGAN2Generator
@@ -155,10 +156,88 @@ def test_a_dial_adds_its_direction_to_w(explorer: Explorer, G: StyleGAN2Generato
     assert close(explorer.picture(settings), G.synthesis(w).clamp(-1, 1))
 
 
-def test_dials_are_found_once(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dials_are_found_once(explorer: Explorer, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     first = explorer.dials("tiny")
     monkeypatch.setattr(studio.explore, "find_dials", None)
     assert explorer.dials("tiny") is first
+    tomorrow = Explorer(Engine(library, "cpu")).dials("tiny")
+    assert tomorrow.directions.equal(first.directions) and tomorrow.effects.equal(first.effects)
+
+
+def test_dials_on_disk_that_do_not_fit_are_found_anew(
+    explorer: Explorer, library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, sha256 = explorer.dials("tiny"), explorer.engine.info("tiny").sha256
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
+    place = tmp_path / "dials" / f"{sha256}.safetensors"
+    place.parent.mkdir()
+    place.write_bytes(b"half of them")
+    assert Explorer(Engine(library, "cpu")).dials("tiny").directions.equal(first.directions)
+    assert read_dials(sha256, 8).directions.equal(first.directions), "and kept"
+
+
+@pytest.fixture
+def searching(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Searching"]:
+    """An explorer in whose search for dials nothing goes on unless the test says so."""
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
+    searching = Searching(Explorer(Engine(library, "cpu")))
+    monkeypatch.setattr(studio.explore, "find_dials", searching.find)
+    yield searching
+    searching.go_on.set()
+
+
+class Searching:
+    def __init__(self, explorer: Explorer) -> None:
+        self.explorer = explorer
+        self.begun, self.go_on, self.searches = threading.Event(), threading.Event(), 0
+
+    def find(self, G: StyleGAN2Generator, turn: Turn) -> Dials:
+        self.searches += 1
+        with turn():
+            self.begun.set()
+        assert self.go_on.wait(20)
+        return find_dials(G, turn=turn)
+
+
+def in_a_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    done: list[object] = []
+    thread = threading.Thread(target=lambda: done.append(work()), daemon=True)
+    thread.start()
+    return thread, done
+
+
+def test_pictures_are_drawn_while_dials_are_looked_for(searching: Searching) -> None:
+    search, found = in_a_thread(lambda: searching.explorer.dials("tiny"))
+    assert searching.begun.wait(20)
+    drawing, drawn = in_a_thread(lambda: searching.explorer.picture(TINY))
+    drawing.join(20)
+    assert len(drawn) == 1 and found == []
+    turned, pictures = in_a_thread(lambda: searching.explorer.picture(TINY.replace(dials=dial(0, 0.5))))
+    again, same = in_a_thread(lambda: searching.explorer.dials("tiny"))
+    other, others = in_a_thread(lambda: searching.explorer.picture(TINY.replace(model="tiny-classes")))
+    other.join(20)
+    assert len(others) == 1 and pictures == [] == same, "these need what is being looked for"
+    searching.go_on.set()
+    for thread in (search, turned, again):
+        thread.join(20)
+    assert searching.searches == 1 and same == found
+    assert not close(pictures[0], drawn[0])
+
+
+def test_who_holds_the_device_does_not_wait_for_who_needs_it(searching: Searching) -> None:
+    explorer = searching.explorer
+    other, found = in_a_thread(lambda: explorer.dials("tiny"))
+    assert searching.begun.wait(20)
+
+    def hold() -> Dials:
+        with explorer.engine.use("tiny"):
+            searching.go_on.set()
+            return explorer.dials("tiny")
+
+    holder, dials = in_a_thread(hold)
+    for thread in (holder, other):
+        thread.join(20)
+    assert dials[0].directions.equal(found[0].directions) and searching.searches == 2
 
 
 def test_classes(explorer: Explorer, make_generator: Callable[..., StyleGAN2Generator]) -> None:
@@ -166,7 +245,7 @@ def test_classes(explorer: Explorer, make_generator: Callable[..., StyleGAN2Gene
     settings = TINY.replace(model="tiny-classes")
     for label in range(3):
         assert close(explorer.picture(settings.replace(label=label)), drawn(G, 5, c=torch.eye(3)[label : label + 1]))
-    with pytest.raises(SettingError, match=r"^label=3 is outside 0\.\.2, the classes of 'tiny-classes'$"):
+    with pytest.raises(SettingError, match=r"^label=3 is outside 0\.\.2, the classes of 'tiny-classes'; choose"):
         explorer.picture(settings.replace(label=3))
     assert len(explorer.dials("tiny-classes").effects) >= 1
 

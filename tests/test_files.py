@@ -1,6 +1,7 @@
 import errno
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from studio.errors import DiskError
-from studio.files import disk_errors, sha256, whole_folder, write_bytes, write_json
+from studio.files import disk_errors, sha256, whole_file, whole_folder, write_bytes, write_json
 
 
 def full_disk(*args: object, **more: object) -> None:
@@ -29,7 +30,7 @@ def everything_in(folder: Path) -> list[str]:
         (errno.ENOENT, "PLACE cannot be written because its folder does not exist; create it first"),
         (errno.ENOTDIR, "PLACE cannot be written because its folder does not exist; create it first"),
         (errno.ENAMETOOLONG, "'PLACE'... is too long for a file's name; choose a shorter one"),
-        (errno.EISDIR, "PLACE cannot be written because a folder has that name; choose another name"),
+        (errno.EISDIR, "PLACE cannot be written: a folder has that name; choose another name"),
     ],
 )
 def test_the_systems_refusals_as_sentences(code: int, sentence: str) -> None:
@@ -76,7 +77,7 @@ def test_no_folder_and_a_folder_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="its folder does not exist"):
         write_bytes(tmp_path / "none" / "a.bin", b"")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(DiskError, match="a folder has that name"):
+    with pytest.raises(DiskError, match="taken is a folder; give the name of a file in it$"):
         write_bytes(tmp_path / "taken", b"")
     assert everything_in(tmp_path) == ["taken"]
 
@@ -105,6 +106,43 @@ def test_a_block_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:
         (folder / "two").write_text("two")
         raise KeyboardInterrupt
     assert everything_in(tmp_path) == ["x", "x/one"]
+
+
+WHOLE = pytest.mark.parametrize("whole", [whole_file, whole_folder])
+
+
+@WHOLE
+def test_what_goes_wrong_elsewhere_is_not_this_places_error(tmp_path: Path, whole: Callable) -> None:
+    """A film whose frames need a model that is gone: its own file could have been written."""
+    with pytest.raises(FileNotFoundError, match="model.json"), whole(tmp_path / "x"):
+        (tmp_path / "models" / "model.json").read_text()
+    with pytest.raises(PermissionError), whole(tmp_path / "x"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "elsewhere"))
+    with pytest.raises(OSError, match="Permission denied") as error, whole(tmp_path / "x"):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))  # of a socket: it names no file
+    assert not isinstance(error.value, DiskError)
+    assert everything_in(tmp_path) == []
+
+
+@WHOLE
+def test_what_goes_wrong_at_this_place_is_its_error(tmp_path: Path, whole: Callable) -> None:
+    with pytest.raises(DiskError, match="x cannot be written .no permission."), whole(tmp_path / "x") as beside:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(beside))
+    with pytest.raises(DiskError, match="^the disk of .*x is full"), whole(tmp_path / "x"):
+        full_disk()
+    assert everything_in(tmp_path) == []
+
+
+def test_a_whole_file_replaces_the_old_one(tmp_path: Path) -> None:
+    for word in ("one", "two"):
+        with whole_file(tmp_path / "x") as beside:
+            beside.write_text(word)
+            assert word == "one" or (tmp_path / "x").read_text() == "one"
+    assert (tmp_path / "x").read_text() == "two" and (tmp_path / "x").stat().st_mode & 0o777 == 0o644
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "x") as beside:
+        beside.write_text("three")
+        raise KeyboardInterrupt
+    assert (tmp_path / "x").read_text() == "two" and everything_in(tmp_path) == ["x"]
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])

@@ -76,8 +76,10 @@ def test_psi_noise_and_class(engine: Engine, make_generator: Callable) -> None:
     for label in (0, 2):
         same = ExploreSettings(model="tiny-classes", seed=1, label=label)
         assert close(frames(engine, short.replace(model="tiny-classes", label=label))[0], explorer.picture(same)[0])
-    with pytest.raises(SettingError, match="^label=3 is outside 0..2, the classes of 'tiny-classes'$"):
+    with pytest.raises(SettingError, match=r"^label=3 is outside 0\.\.2, the classes of 'tiny-classes'; choose"):
         frames(engine, short.replace(model="tiny-classes", label=3))
+    with pytest.raises(SettingError, match="^label=1 is given, and 'tiny' has no classes; leave the label out$"):
+        frames(engine, short.replace(label=1))
 
 
 def test_pictures_drawn_together_are_those_drawn_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from studio.explore import Explorer, ExploreSettings
     from studio.provenance import Provenance
 
+TOOL = "generate"
 MAX_PICTURES = 100_000
 MAX_BATCH = 256
 MAX_CELLS = 1024  # of a contact sheet
@@ -41,8 +42,9 @@ def add_generate_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> Report:
     from studio.capabilities import StyleGenerator, require
     from studio.engine import Engine
-    from studio.explore import TOOL, Explorer, ExploreSettings
+    from studio.explore import Explorer, ExploreSettings
     from studio.files import write_bytes
+    from studio.latent.mapping import check_label
     from studio.library import Library
     from studio.provenance import encode_png
     from studio.walk import pictures_at_once, resize
@@ -57,7 +59,9 @@ def run(arguments: argparse.Namespace) -> Report:
     explorer = Explorer(Engine(Library.default(any_folder=True), arguments.device))
     name = public_name(explorer.engine.library, base.model)
     with explorer.engine.use(base.model) as model:
-        resolution = require(model.network, StyleGenerator, name, TOOL).resolution
+        G = require(model.network, StyleGenerator, name, TOOL)
+        check_label(G, base.label, name)
+        resolution = G.resolution
     make_folder(arguments.out)
     if arguments.grid is not None:
         make_folder(arguments.grid.parent)
@@ -75,7 +79,7 @@ def run(arguments: argparse.Namespace) -> Report:
     values = {"files": [str(file) for file in files]}
     if arguments.grid is not None:
         shown = {"model": name, "seeds": seeds, **{option: getattr(base, option) for option in OPTIONS}}
-        made = dataclasses.replace(made, tool="generate", settings=shown, seed=None)
+        made = dataclasses.replace(made, tool=TOOL, settings=shown, seed=None)
         _write_grid(arguments.grid, cells, columns, made)
         values["grid"] = str(arguments.grid)
     seconds = round(time.perf_counter() - start, 3)

@@ -1,11 +1,10 @@
 """python -m studio models: what is installed."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from studio.commands import COMMANDS, Command, Report
-from studio.errors import CheckpointError, StudioError
+from studio.errors import StudioError
 
 if TYPE_CHECKING:
     from studio.library import Library
@@ -25,13 +24,13 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 def _describe(library: "Library", name: str) -> dict[str, Any]:
-    from studio.checkpoint import WEIGHTS, read_info
+    from studio.checkpoint import WEIGHTS, read_info, weights_bytes
 
     try:
         folder = library.find(name)
         info = read_info(folder)
         config = info.network_config()
-        _check_weights(folder / WEIGHTS)
+        weights_bytes(folder)  # whether the file is there and as long as its own header says
         return {
             "name": name,
             "title": info.title,
@@ -46,19 +45,6 @@ def _describe(library: "Library", name: str) -> dict[str, Any]:
         }
     except StudioError as error:
         return {"name": name, "damaged": str(error)}
-
-
-def _check_weights(path: Path) -> None:
-    """Whether the file is there and as long as its own header says. No weights are read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing; get this model again") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is corrupt or no safetensors file ({error}); get this model again") from error
 
 
 def _line(model: dict[str, Any]) -> str:

@@ -123,7 +123,8 @@ def test_for_people_and_from_a_folder(cli: Callable, models: Path, tmp_path: Pat
         (["grey", "--quality", "0"], "quality=0 is outside 1..100 (of mp4 and webm, 100 best)"),
         (["grey", "--quality", "101"], "quality=101 is outside 1..100 (of mp4 and webm, 100 best)"),
         (["grey", "--noise", "random"], "noise='random' is not one of const, none"),
-        (["classes", "--label", "3"], "label=3 is outside 0..2, the classes of 'classes'"),
+        (["classes", "--label", "3"], "label=3 is outside 0..2, the classes of 'classes'; choose one of these"),
+        (["grey", "--label", "1"], "label=1 is given, and 'grey' has no classes; leave the label out"),
         (["grey", "--out", "a.avi"], "'a.avi' is no name for a film; let it end in .mp4, .webm, .gif"),
         (["grey", "--out", "."], "'' is no name for a film; let it end in .mp4, .webm, .gif"),
         (

@@ -1,10 +1,11 @@
+import contextlib
+from collections.abc import Callable, Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
-from studio.latent.directions import DEAD, DIALS, REACH, STRONG, Dials, find_dials
-
-CPU = torch.device("cpu")
+from studio.latent.directions import DEAD, DIALS, PROBES, REACH, SAMPLES, STRONG, Dials, find_dials
 
 
 class Toy:
@@ -51,7 +52,7 @@ def toy() -> Toy:
 
 @pytest.fixture(scope="module")
 def dials(toy: Toy) -> Dials:
-    return find_dials(toy, CPU)
+    return find_dials(toy)
 
 
 def test_ranked_by_what_they_do_to_the_picture(dials: Dials) -> None:
@@ -101,28 +102,62 @@ def test_the_strongest_stop_where_it_is_enough(dials: Dials) -> None:
 def test_deterministic_and_blind_to_the_global_generator(toy: Toy, dials: Dials) -> None:
     torch.manual_seed(123)
     before = torch.random.get_rng_state()
-    again = find_dials(toy, CPU)
+    again = find_dials(toy)
     assert again.directions.equal(dials.directions) and again.effects.equal(dials.effects)
     assert torch.random.get_rng_state().equal(before)
 
 
+def test_others_may_use_the_device_in_between(dials: Dials) -> None:
+    """All of the work on the generator is done in turns, and none of them is long."""
+    toy, inside, turns = Toy(DEVIATIONS, STRENGTHS), [], []
+
+    @contextlib.contextmanager
+    def turn() -> Iterator[None]:
+        inside.append(0)
+        yield
+        turns.append(inside.pop())
+
+    def counted(work: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        def counting(x: Tensor, *more: object) -> Tensor:
+            inside[-1] += len(x)
+            return work(x, *more)
+
+        return counting
+
+    toy.mapping, toy.synthesis = counted(toy.mapping), counted(toy.synthesis)
+    assert find_dials(toy, turn=turn).directions.equal(dials.directions)
+    mapped = [count for count in turns if count > PROBES]
+    assert sum(mapped) == SAMPLES and max(mapped) <= 512
+    # each of the six axes with its two ends, one of them at half its reach as well
+    assert [count for count in turns if count <= PROBES] == [PROBES] * (1 + 2 * 6 + 2 * 1)
+
+
+def test_large_pictures_are_drawn_one_by_one() -> None:
+    toy, drawn = Toy(DEVIATIONS, STRENGTHS), []
+    toy.resolution = 1024
+    draw = toy.synthesis
+    toy.synthesis = lambda ws: (drawn.append(len(ws)), draw(ws))[1]
+    find_dials(toy)
+    assert set(drawn) == {1}
+
+
 def test_no_more_than_there_is_room_for() -> None:
     many = Toy([2.0**-i for i in range(12)], [0.02 * 2.0**i for i in range(12)])
-    dials = find_dials(many, CPU)
+    dials = find_dials(many)
     assert len(dials.directions) == len(dials.effects) == DIALS
 
 
 def test_a_model_that_always_draws_the_same_has_none() -> None:
-    dials = find_dials(Toy([1.0, 2.0], [0.0, 0.0]), CPU)
+    dials = find_dials(Toy([1.0, 2.0], [0.0, 0.0]))
     assert dials.directions.shape == (0, 2)
     assert dials.offset((0.5,) * DIALS).tolist() == [0, 0]
 
 
 def test_a_class_is_handed_to_every_sample() -> None:
     toy = Toy(DEVIATIONS, STRENGTHS, classes=3)
-    find_dials(toy, CPU, torch.tensor([[0.0, 1.0, 0.0]]))
-    (c,) = toy.seen
-    assert c.shape[1] == 3 and c.equal(torch.tensor([0.0, 1.0, 0.0]).expand(len(c), -1))
+    find_dials(toy, label=1)
+    c = torch.cat(toy.seen)
+    assert c.equal(torch.tensor([0.0, 1.0, 0.0]).expand(SAMPLES, -1))
 
 
 def test_offsets_add_up() -> None:

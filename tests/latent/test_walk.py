@@ -72,9 +72,18 @@ def test_slerp_of_parallel_and_opposite_vectors_is_the_line(factor: float) -> No
         assert torch.allclose(slerp(a, factor * a, t), lerp(a, factor * a, t), atol=1e-6)
 
 
+@pytest.mark.parametrize("zero", [torch.zeros(1, 8), torch.full((1, 8), 1e-30)])  # whose squares vanish
+def test_slerp_of_a_vector_without_direction_is_the_line(zero: Tensor) -> None:
+    a = torch.randn(1, 8)
+    for t in (0, 0.3, 1):
+        assert torch.allclose(slerp(a, zero, t), (1 - t) * a) and torch.allclose(slerp(zero, a, t), t * a)
+        assert slerp(zero, zero, t).abs().max() < 1e-20
+
+
 def test_slerp_of_each_row_for_itself() -> None:
-    a, b = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [3.0, 0.0]])
-    assert torch.allclose(slerp(a, b, 0.5), torch.tensor([[math.sqrt(0.5)] * 2, [2.0, 0.0]]))
+    a = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    b = torch.tensor([[0.0, 1.0], [3.0, 0.0], [0.0, 4.0]])
+    assert torch.allclose(slerp(a, b, 0.5), torch.tensor([[math.sqrt(0.5)] * 2, [2.0, 0.0], [0.0, 2.0]]))
 
 
 def velocity(keys: Tensor, t: float, loop: bool, side: int) -> Tensor:

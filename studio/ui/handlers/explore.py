@@ -50,6 +50,7 @@ class ExploreHandlers:
         request = Request.read(data)
         self.newest.arrive(request)
         settings = ExploreSettings.from_dict(request.settings)
+        self.services.explorer.prepare([settings])
         with self.services.explorer.engine.use(settings.model):
             entered = time.perf_counter()
             if self.newest.overtaken(request):

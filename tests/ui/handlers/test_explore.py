@@ -11,8 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+import studio.explore
 from studio.errors import ImageError, SettingError, UnknownName
 from studio.explore import Explorer, ExploreSettings
+from studio.latent.directions import Dials
 from studio.library import Library
 from studio.ui.handlers import explore as handlers_module
 from studio.ui.handlers.explore import SEEDS, STEPS, ExploreHandlers
@@ -48,6 +50,22 @@ def test_the_picture_is_that_of_the_settings(handlers: ExploreHandlers, services
     right = pixels(services.explorer.picture(ExploreSettings(model="tiny", seed=5, psi=1.0))[0])
     other = pixels(services.explorer.picture(ExploreSettings(model="tiny", seed=6, psi=1.0))[0])
     assert np.corrcoef(small.ravel(), right.ravel())[0, 1] > 0.98 > np.corrcoef(small.ravel(), other.ravel())[0, 1]
+
+
+def test_others_are_drawn_while_dials_are_looked_for(
+    handlers: ExploreHandlers, services: Services, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    held = []
+
+    def find(G: Any, turn: Any) -> Dials:
+        held.append(services.explorer.engine.held())
+        return Dials(torch.ones(1, G.w_dim), torch.ones(1))
+
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path))
+    monkeypatch.setattr(studio.explore, "find_dials", find)
+    monkeypatch.setattr(services.explorer, "_dials", {})
+    turned = handlers.draw(ask(dials=[1.0] + [0.0] * 7))
+    assert held == [False] and turned["picture"] != handlers.draw(ask())["picture"]
 
 
 def test_the_answer_says_where_the_time_went(handlers: ExploreHandlers) -> None:
