@@ -64,10 +64,10 @@ def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> 
     recipe = build(lr=0.003)
     fixed = batch(recipe)
     losses = []
-    for step in range(12):
+    for step in range(24):
         torch.manual_seed(0)  # the same crops and styles each time
         losses.append(float(_take_step(recipe.phases[0], recipe, [fixed], accelerator)["loss_G"]))
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.85 * losses[0]
 
 
 def test_the_samples_are_a_matrix(build: Callable) -> None:
