@@ -17,7 +17,7 @@ class NoiseGenerator(Protocol):
     channels: int
 
     def generate(self, z: Tensor, c: Tensor | None = None, psi: float = 1.0) -> Tensor:
-        """z [N, z_dim] normal, c [N, classes] one-hot -> pictures [N, channels, resolution, resolution] in [-1, 1]."""
+        """z [N, z_dim] normal, c [N, classes] one-hot -> [N, channels, resolution, resolution] in [-1, 1]."""
         ...
 
 
@@ -38,9 +38,49 @@ class StyleGenerator(NoiseGenerator, Protocol):
         ...
 
 
+class Style(Protocol):
+    """What a Styler has read from S style pictures: colours and texture."""
+
+    mean: Tensor  # [S, 3] of the colours in [-1, 1]
+    root: Tensor  # [S, 3, 3] the square root of the colours' covariance
+    texture: Tensor  # [S, hidden]
+
+
+Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order
+
+
+class Folded(Protocol):
+    """Paints in one style, by convolutions alone."""
+
+    reach: int  # px; what is painted somewhere depends on nothing that is farther away
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """[1, 3, H, W] in [-1, 1], sides multiples of 8 and at least 16 -> the same shape, about [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Styler(Protocol):
+    """Paints any picture in the style of any other, in one pass."""
+
+    def encode(self, styles: Tensor) -> Style:
+        """styles [S, 3, H, W] in [-1, 1], sides at least 4 -> S styles."""
+        ...
+
+    def paint(
+        self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False
+    ) -> tuple[Tensor, Statistics]:
+        """Pictures [N, 3, H, W] without colours and S textures -> painted, still without, and the statistics found or given."""
+        ...
+
+    def fold(self, style: Style, given: Statistics, mean: Tensor, root: Tensor) -> Folded:
+        """A painter in one style for pictures with colours of `mean` [1, 3] and `root` [1, 3, 3] and these statistics."""
+        ...
+
+
 P = TypeVar("P")
 
-_NAMES = {NoiseGenerator: "pictures from noise", StyleGenerator: "a style space w"}
+_NAMES = {NoiseGenerator: "pictures from noise", StyleGenerator: "a style space w", Styler: "painting in any style"}
 
 
 def require(model: object, capability: type[P], name: str, tool: str) -> P:
