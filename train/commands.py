@@ -71,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run_command=_evaluate)
     sub.add_argument("model", type=Path, metavar="RUN|DIR")
     sub.add_argument("--data", type=Path, required=True, metavar="DIR|ZIP")
-    sub.add_argument("--samples", type=int, default=5000, help="pictures to compare on each side (default 5000)")
+    sub.add_argument("--styles", type=Path, metavar="DIR|ZIP", help="paintings, for a style model")
+    sub.add_argument(
+        "--samples", type=int, help="pictures on each side (default 5000), or pairs of photo and painting (60)"
+    )
     sub.add_argument("--features", default="auto", help="feature network: auto, lite0 or inception")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--save", action="store_true", help="write the result into the checkpoint's model.json and card")
@@ -171,7 +174,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from train.evaluate import evaluate_model  # loads a feature network
 
     result = evaluate_model(
-        arguments.model, arguments.data, samples=arguments.samples, features=arguments.features, seed=arguments.seed,
-        device=arguments.device, save=arguments.save,
+        arguments.model, arguments.data, styles=arguments.styles, samples=arguments.samples,
+        features=arguments.features, seed=arguments.seed, device=arguments.device, save=arguments.save,
     )
     print(json.dumps(result) if arguments.json else "\n".join(f"{k:32} {v:.5g}" for k, v in result.items()))

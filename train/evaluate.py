@@ -1,8 +1,9 @@
-"""Measure a run or a checkpoint against real pictures, beside what real pictures score against each other."""
+"""Measure a run or a checkpoint: a generator against real pictures, a style model against photos and paintings."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,26 +13,29 @@ from studio.capabilities import NoiseGenerator, require
 from studio.checkpoint import INFO, load_network, read_info
 from studio.device import choose_device
 from studio.errors import SettingError
+from studio.models.style import StyleNetwork
 from studio.nn.features import FeatureNetwork, feature_network
 from studio.runfolder import RunFolder
 from train.data import Pictures, open_pictures
+from train.evaluate_style import evaluate_style
 from train.export import latest, record_metrics
 from train.metrics import evaluate, extract
 
 BATCH = 32
 MIN_SAMPLES = 6
+SAMPLES, PAIRS = 5000, 60
 
 
 def evaluate_model(
-    model: Path, data: Path, *, samples: int = 5000, features: str = "auto", seed: int = 0, device: str = "auto",
-    save: bool = False,
+    model: Path, data: Path, *, styles: Path | None = None, samples: int | None = None, features: str = "auto",
+    seed: int = 0, device: str = "auto", save: bool = False,
 ) -> dict[str, float]:
-    """Metrics of `samples` generated pictures against as many real ones, held out where training held some out.
+    """What `evaluate_generator` or, for a style model, `evaluate_style` measures, by the figures' names.
 
-    Values whose names begin with "real-" compare training pictures with held-out ones: what a perfect model would
-    score with as many pictures. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
+    `samples` are generated pictures (none: 5000) or pairs of a photo and a painting (none: 60); `styles` is where the
+    paintings are. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
     """
-    if samples < MIN_SAMPLES:
+    if samples is not None and samples < MIN_SAMPLES:
         raise SettingError(f"samples={samples} is below {MIN_SAMPLES}, the fewest that can be compared")
     checkpoint = (model / INFO).is_file()
     if save and not checkpoint:
@@ -40,15 +44,39 @@ def evaluate_model(
         network, stored = load_network(model), read_info(model).training.get("settings", {})
     else:
         network, stored = latest(RunFolder(model))
-    G = require(network, NoiseGenerator, str(model), "evaluate")
     chosen = choose_device(device)
     network.to(chosen)
-    extractor = feature_network(features, chosen)
+    words = ["python", "-m", "train", "evaluate", str(model), "--data", data.name]
+    if isinstance(network, StyleNetwork):
+        samples = samples or PAIRS
+        result = evaluate_style(network, stored, data, styles, pairs=samples, seed=seed, device=chosen)
+        words += ["--styles", styles.name]
+    elif styles is not None:
+        raise SettingError(f"styles={styles} is for style models, and {model} is none; leave --styles out")
+    else:
+        samples = samples or SAMPLES
+        G = require(network, NoiseGenerator, str(model), "evaluate")
+        result = evaluate_generator(G, stored, data, samples=samples, features=features, seed=seed, device=chosen)
+    if save:
+        words += ["--samples", str(samples), "--seed", str(seed)]
+        record_metrics(model, {**{k: round(v, 5) for k, v in result.items()}, "command": shlex.join(words)})
+    return result
 
+
+def evaluate_generator(
+    G: NoiseGenerator, stored: Mapping[str, Any], data: Path, *, samples: int, features: str, seed: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """Metrics of `samples` generated pictures against as many real ones, held out where training held some out.
+
+    `stored` are the settings of the training. Values whose names begin with "real-" compare training pictures with
+    held-out ones: what a perfect model would score with as many pictures.
+    """
+    extractor = feature_network(features, device)
     holdout = stored.get("holdout", 0.0)
     parts = {"part": "held-out", "holdout": holdout} if holdout else {}
     real = _real(open_pictures(data, G.resolution, G.channels, **parts), samples, extractor)
-    made = extract(_generated(G, len(real), seed, chosen), extractor)
+    made = extract(_generated(G, len(real), seed, device), extractor)
     name = extractor.name
     probabilities = extractor.probabilities(made)
     result = {"pictures": len(real), **evaluate(real, made, name, probabilities=probabilities, seed=seed)}
@@ -56,10 +84,6 @@ def evaluate_model(
         trained = open_pictures(data, G.resolution, G.channels, part="train", holdout=holdout)
         reference = evaluate(real, _real(trained, len(real), extractor), name, seed=seed)
         result |= {f"real-{key}": value for key, value in reference.items()}
-    if save:
-        words = ["python", "-m", "train", "evaluate", str(model), "--data", data.name]
-        words += ["--samples", str(samples), "--seed", str(seed)]
-        record_metrics(model, {**{k: round(v, 5) for k, v in result.items()}, "command": shlex.join(words)})
     return result
 
 
