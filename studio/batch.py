@@ -29,8 +29,8 @@ class Task:
 def plan(content: Path, styles: Sequence[Path], out: Path) -> list[Task]:
     """What to make of what. `content` and `styles` are files, or a folder each, of which every one is taken.
 
-    Names are kept as far as they can be; a folder's results lie as its files do. Raises StudioError where it is not clear
-    what is meant, or an input would be overwritten.
+    Names are kept as far as they can be; a folder's results lie as its files do. Raises StudioError where it is not
+    clear what is meant, or an input would be overwritten.
     """
     folders = [path for path in styles if path.is_dir()]
     if folders and len(styles) > 1:

@@ -1,8 +1,8 @@
 """Pictures of any size, looked at through windows: what is computed from a picture is computed where it is looked at.
 
-A canvas has a size and gives any window of itself as a tensor [1, 3, h, w] in [-1, 1]. Canvases stand on one another: a
-scaled canvas looks at another one through the window that it needs. Every pixel is the same through whichever window it
-is seen, so that pieces fit without a seam, and the memory is that of the windows.
+A canvas has a size and gives any window of itself as a tensor [1, 3, h, w] in [-1, 1]. Canvases stand on one another:
+a scaled canvas looks at another one through the window that it needs. Every pixel is the same through whichever
+window it is seen, so that pieces fit without a seam, and the memory is that of the windows.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-BLOCK = 128  # px of a picture that was made smaller, which are computed together: most of the weights would be 0 otherwise
+BLOCK = 128  # px of a smaller copy that are computed together: of more, most of the weights would be 0
 SUPPORT = 2.0  # of the cubic filter, in pixels of the smaller of both sizes
 
 
@@ -88,7 +88,7 @@ def pieces(look: Callable[[Window], Tensor], window: Window, side: int) -> Tenso
 
 
 def render(look: Callable[[Window], Tensor], size: tuple[int, int], dtype: np.dtype, side: int = 1024) -> np.ndarray:
-    """What `look` gives of a canvas of (height, width), as levels [H, W, C] of uint8 or uint16; looked at in tiles."""
+    """What `look` gives of a canvas of (height, width), tile by tile, as [H, W, C] uint8 or uint16."""
     result: np.ndarray | None = None
     for tile in tiles(Window(0, size[0], 0, size[1]), side):
         part = levels(look(tile), dtype)
@@ -99,7 +99,7 @@ def render(look: Callable[[Window], Tensor], size: tuple[int, int], dtype: np.dt
 
 
 class Pixels:
-    """An array [H, W, C] of uint8 or uint16 as a canvas: grey in three channels; over `paper` [3] where it is transparent."""
+    """An array [H, W, C] of uint8 or uint16 as a canvas: grey thrice, over `paper` [3] where it is clear."""
 
     def __init__(self, array: np.ndarray, device: torch.device, paper: Tensor | None = None) -> None:
         self.array, self.device, self.paper = array, device, paper
@@ -163,18 +163,24 @@ class Mirrored:
 
 
 def _mirror(start: int, stop: int, length: int) -> Tensor:
-    """Places start..stop on a line of `length` that is mirrored at its ends again and again; the ends are not doubled."""
+    """Places start..stop on a line of `length` that is mirrored at its ends again and again, not doubling them."""
     period = max(2 * (length - 1), 1)
     places = torch.arange(start, stop) % period
     return torch.minimum(places, period - places).clamp_(max=length - 1)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def filter_matrix(inside: int, out: int, start: int, stop: int) -> tuple[int, Tensor]:
-    """Places start..stop of `out`, each as a weighted sum of `inside` places: the first place that counts, [places, counted].
+    """Places start..stop of `out`, each as a weighted sum of `inside` places.
 
-    Cubic with a = -1/2 (Keys 1981); where out < inside it is as much wider. Weights of a row sum to 1.
+    Returns the first place that counts, and the weights [places, counted] from there on; those of a row sum to 1.
+    Cubic with a = -1/2 (Keys 1981); where out < inside it is as much wider.
     """
+    with torch.inference_mode(False):  # it is remembered, also for those who take gradients
+        return _filter_matrix(inside, out, start, stop)
+
+
+def _filter_matrix(inside: int, out: int, start: int, stop: int) -> tuple[int, Tensor]:
     scale = inside / out
     wide = max(scale, 1.0)
     centres = (torch.arange(start, stop, dtype=torch.float64) + 0.5) * scale - 0.5

@@ -54,8 +54,11 @@ class Folded(Protocol):
 
     reach: int  # px; what is painted somewhere depends on nothing that is farther away
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """[1, 3, H, W] in [-1, 1], sides multiples of 8 and at least 16 -> the same shape, about [-1, 1]."""
+    def __call__(self, pictures: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        """[1, 3, H, W] in [-1, 1], sides multiples of 8 and at least 16 -> the same shape, about [-1, 1].
+
+        top, left: where in a larger picture it lies, in px, multiples of 8.
+        """
         ...
 
 
@@ -68,23 +71,71 @@ class Styler(Protocol):
         ...
 
     def paint(
-        self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False
+        self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False,
+        places: Tensor | None = None,
     ) -> tuple[Tensor, Statistics]:
-        """Pictures [N, 3, H, W] without colours and S textures -> painted, still without, and the statistics found or given."""
+        """Pictures [N, 3, H, W] without colours and S textures -> painted, still without, and the statistics used."""
         ...
 
     def fold(self, style: Style, given: Statistics, mean: Tensor, root: Tensor) -> Folded:
-        """A painter in one style for pictures with colours of `mean` [1, 3] and `root` [1, 3, 3] and these statistics."""
+        """A painter in one style, given statistics, for pictures of colours `mean` [1, 3] and `root` [1, 3, 3]."""
+        ...
+
+
+@runtime_checkable
+class Inpainter(Protocol):
+    """Fills in what is missing from a picture."""
+
+    multiple: int  # px; sides are multiples of this
+
+    def fill(self, pictures: Tensor, masks: Tensor) -> Tensor:
+        """pictures [N, 3, H, W] in [-1, 1], masks [N, 1, H, W] in {0, 1}, 1 = to be filled -> [N, 3, H, W] in [-1, 1].
+
+        What pictures hold under the mask does not matter; elsewhere they come back as they are.
+        """
+        ...
+
+
+@runtime_checkable
+class DamageDetector(Protocol):
+    """Says where a picture may be damaged, and how."""
+
+    classes: tuple[str, ...]
+
+    def detect(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, H, W] in [-1, 1] -> [N, K, H, W]: how likely each kind of damage is, each for itself."""
+        ...
+
+
+@runtime_checkable
+class Upscaler(Protocol):
+    """Makes pictures larger and cleaner; at a scale of 1, cleaner alone."""
+
+    scale: int
+
+    def upscale(self, pictures: Tensor, strength: Tensor) -> Tensor:
+        """pictures [N, 3, h, w] in [-1, 1] -> [N, 3, h * scale, w * scale] in [-1, 1].
+
+        strength [N]: how much noise there is to remove, 0 (none) to 1.
+        """
         ...
 
 
 P = TypeVar("P")
 
-_NAMES = {NoiseGenerator: "pictures from noise", StyleGenerator: "a style space w", Styler: "painting in any style"}
+_NAMES = {
+    NoiseGenerator: "pictures from noise",
+    StyleGenerator: "a style space w",
+    Styler: "painting in any style",
+    Inpainter: "filling in what is missing",
+    DamageDetector: "finding damage",
+    Upscaler: "enlarging and cleaning",
+}
 
 
 def require(model: object, capability: type[P], name: str, tool: str) -> P:
     """The model as that capability. Raises CapabilityError naming the model, the tool and what is missing."""
     if not isinstance(model, capability):
-        raise CapabilityError(f"{tool} needs a model with {_NAMES[capability]}, which {name!r} lacks; choose another model")
+        lack = f"{tool} needs a model with {_NAMES[capability]}, which {name!r} lacks"
+        raise CapabilityError(f"{lack}; choose another model")
     return model

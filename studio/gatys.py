@@ -44,7 +44,7 @@ class FineSettings(Config):
     steps: int = setting(200, "steps over all sizes, more of them at the small ones", low=1, high=10_000)
     side: int = setting(768, "longest side that is optimised", low=64, high=2048, unit="px")
     content: float = setting(0.5, "how much the photo's shapes count", low=0, high=100)
-    smooth: float = setting(0.3, "how much grain is held down", low=0, high=100, advanced=True)
+    smooth: float = setting(1.0, "how much grain is held down", low=0, high=100, advanced=True)
     optimizer: str = setting("lbfgs", "lbfgs, or adam", choices=["lbfgs", "adam"], advanced=True)
     start: str = setting("photo", "begin with the photo or the fast network's painting", choices=["photo", "fast"])
     seed: int = setting(0, "of the grain it begins with", low=0, high=2**31 - 1, advanced=True)

@@ -1,4 +1,4 @@
-"""What a picture file brings to the easel and takes back from it: size, profile, transparency, masks, and how a style is read."""
+"""What picture files bring to the easel and take back: size, profile, transparency, masks; how styles are read."""
 
 import dataclasses
 
@@ -16,12 +16,12 @@ from studio.retouch import luma
 from studio.scans import inside_margins
 
 READ_SIDE = 256  # px; shorter side at which a style is read for strokes of size 1
-MIN_READ_SIDE, MAX_READ_SIDE = 16, 1024  # px; nothing is enlarged but what is smaller, and a frieze is not read in full
+MIN_READ_SIDE, MAX_READ_SIDE = 16, 1024  # px; only what is smaller is enlarged, and a frieze is not read in full
 CPU, BYTE = torch.device("cpu"), np.dtype(np.uint8)
 
 
 def result_size(content: Picture, longest: int | None) -> tuple[int, int]:
-    """Height and width of a result with that longest side, or the photo's own. Raises SettingError where it is too large."""
+    """Height and width of a result with that longest side, or the photo's. Raises SettingError for too many px."""
     width, height = content.size
     if longest is None:
         return height, width
@@ -29,7 +29,8 @@ def result_size(content: Picture, longest: int | None) -> tuple[int, int]:
     if height * width > MAX_PIXELS:
         found = f"{width} x {height} = {height * width / 1e6:.4g} megapixels"
         most = int(longest * (MAX_PIXELS / (height * width)) ** 0.5)
-        raise SettingError(f"size={longest} makes {found}, over the limit of {MAX_PIXELS / 1e6:g}; give at most {most}")
+        limit = f"over the limit of {MAX_PIXELS / 1e6:g}"
+        raise SettingError(f"size={longest} makes {found}, {limit}; give at most {most}")
     return height, width
 
 
@@ -42,7 +43,7 @@ def paintable(content: Picture) -> Picture:
 
 
 def paper_of(picture: Picture) -> Tensor | None:
-    """[3] in [-1, 1]: the mean colour of what shows, to stand where nothing does. None for a picture without alpha."""
+    """[3] in [-1, 1]: the mean colour of what shows, to stand where nothing does; None without alpha."""
     if not picture.has_alpha:
         return None
     step = max(int((picture.pixels.shape[0] * picture.pixels.shape[1] / 1e5) ** 0.5), 1)
@@ -52,7 +53,7 @@ def paper_of(picture: Picture) -> Tensor | None:
 
 
 def with_alpha_of(picture: Picture, painted: np.ndarray) -> np.ndarray:
-    """painted [H, W, 3] and the transparency of a picture, scaled where its size is another; none where it has none."""
+    """painted [H, W, 3] with the transparency of a picture, scaled if its size is another; as it is without."""
     if not picture.has_alpha:
         return painted
     alpha = picture.pixels[..., -1:]

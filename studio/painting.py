@@ -1,11 +1,11 @@
-"""From a photo of any size to the painting of it: large strokes on a small copy first, finer ones over them at each larger size.
+"""From a photo of any size to the painting of it: large strokes on a small copy first, then finer ones over them.
 
-The network's strokes are a few pixels long, which on a photo of 24 megapixels nobody sees. So a painter begins where they
-are as large as they shall be, enlarges what that gave, adds some of what only the larger photo shows, and paints again,
-until the photo's own size is reached. A preview of the photo looks the same.
+The network's strokes are a few pixels long, which on a photo of 24 megapixels nobody sees. So a painter begins where
+they are as large as they shall be, enlarges what that gave, adds some of what only the larger photo shows, and paints
+again, until the photo's own size is reached. A preview of the photo looks the same.
 
-Every size but the first is painted in tiles. What depends on the whole picture (`Look`) is measured before, on the small
-copy and on samples of the larger ones: tiles know nothing of each other, and fit.
+Every size but the first is painted in tiles. What depends on the whole picture (`Look`) is measured before, on the
+small copy and on samples of the larger ones: tiles know nothing of each other, and fit.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ MOST = 2.0  # times its size: a photo is not enlarged more than this to make str
 PHOTO = 0.5  # share of the larger photo's own detail in what is painted next
 CRISP = 0.5  # 0: strokes as soft as if enlarged, 1: as sharp as the network paints them
 SAMPLES, SAMPLE_SIDE = 4, 128  # a side: how many samples measure a large picture, and of how many px
-TILE = 1280  # px; at 1.3 times this, with its surroundings, a tile takes 400 MB
+TILE = 1152  # px; with its surroundings a tile takes up to 450 MB
 AREA = MULTIPLE  # px of a side; colours of areas at least so large stay when they are painted again
 MIN_SIDE = 16  # px, of what the network takes
 
@@ -70,7 +70,7 @@ class Painter:
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
-        """At which heights and widths it paints, the smallest first. The last is the photo's, or larger for fine strokes."""
+        """At which heights and widths it paints, smallest first. The last is the photo's, or more for fine ones."""
         base = BASE_SIDE / max(self.size)
         first = (base if base * SAME_SIZE < 1 else 1.0) / math.sqrt(self.stroke)
         count = max(math.ceil(math.log(1 / first, STEP)), 0)
@@ -88,7 +88,8 @@ class Painter:
     ) -> tuple[Canvas, Look]:
         """The painting, whose largest size is painted where it is looked at, and the look it was painted with.
 
-        A given `look` stands for the photo's own. `turn` is entered for each part of the work, and `each` hears of its pixels.
+        A given `look` stands for the photo's own. `turn` is entered for each part of the work, and `each` hears of
+        its pixels.
         """
         sizes = self.sizes
         with turn():
@@ -124,10 +125,12 @@ class Painter:
 
     def _recolour(self, look: Look) -> Tensor:
         """[1, 3, 3] from the photo's colours to the painting's."""
-        return torch.eye(3, device=look.root.device)[None] if self.keep else self.style.root @ torch.linalg.inv(look.root)
+        if self.keep:
+            return torch.eye(3, device=look.root.device)[None]
+        return self.style.root @ torch.linalg.inv(look.root)
 
     def _measure(self, look: Look, painted: Tensor, source: Canvas) -> Look:
-        """The look with statistics for painting `source`: between its own, by samples, and those of the small painting."""
+        """The look with statistics for painting `source`: between its own, by samples, and the small painting's."""
         find = lambda x, together: self.network.paint(
             whiten(x, *(t.expand(len(x), *t.shape[1:]) for t in (look.painted_mean, look.painted_root))),
             self.style.texture, together=together,
@@ -170,7 +173,7 @@ class Repainted:
         down, up = (lambda n: n // AREA * AREA), (lambda n: -(-n // AREA) * AREA)
         wide = Window(down(wide.top), up(wide.bottom), down(wide.left), up(wide.right)).within(self.source.size)
         before = self.source.look(wide)
-        after = self.network(before)
+        after = self.network(before, wide.top, wide.left)
         moved = F.avg_pool2d(before - after, AREA)
         after += F.interpolate(moved, scale_factor=AREA, mode="bilinear")
         return torch.lerp(window.of(before, wide), window.of(after, wide), self.share).clamp_(-1, 1)

@@ -28,7 +28,7 @@ def luma(x: Tensor) -> Tensor:
 
 
 def keep_hue(painted: Tensor, photo: Tensor) -> Tensor:
-    """The painting's light in the photo's colours: luma of one, hue and, as far as there is room, chroma of the other."""
+    """The painting's light in the photo's colours: luma of one, hue and, where there is room, chroma of the other."""
     light = luma(painted)
     chroma = photo - luma(photo)
     # grey plus a share of the chroma has the same hue, and for some share lies within the range
@@ -48,8 +48,8 @@ def detail_reach(longest: int) -> int:
 def give_back_detail(painted: Tensor, photo: Tensor, amount: float, longest: int) -> Tensor:
     """The painting with what it lacks of the photo's fine detail in luma, times `amount` from 0 to 1.
 
-    Detail is what a guided filter takes away (He et al. 2013, "Guided Image Filtering"): it keeps edges, so that no halo is
-    given back. Where the painting shows the detail already, it gets as much less of it.
+    Detail is what a guided filter takes away (He et al. 2013, "Guided Image Filtering"): it keeps edges, so that no
+    halo is given back. Where the painting shows the detail already, it gets as much less of it.
     """
     radius = detail_radius(longest)
     mean = lambda x: box_mean(x, radius)
@@ -65,7 +65,7 @@ def give_back_detail(painted: Tensor, photo: Tensor, amount: float, longest: int
 
 
 def box_mean(x: Tensor, radius: int) -> Tensor:
-    """Mean of a square of 2 * radius + 1 px a side around each place of x [1, 1, H, W]; at the edges, of what there is of it."""
+    """Mean of 2 * radius + 1 px each way around each place of x [1, 1, H, W]; at the edges, of what there is."""
     for axis in (2, 3):
         length = x.shape[axis]
         places = torch.arange(length, device=x.device)
@@ -79,7 +79,7 @@ def box_mean(x: Tensor, radius: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Regions:
-    """Where which of S styles goes: masks [S, H, W] uint8, 255 where it does. `feather`: px, over which it fades in."""
+    """Where which of S styles goes: masks [S, H, W] uint8, 255 where it does. They fade in over `feather` px."""
 
     masks: np.ndarray
     feather: int
@@ -98,8 +98,8 @@ class Regions:
         painted = torch.from_numpy(feathered(masks.max(axis=0), self.feather))[None, None]
         shares = torch.ones(1, 1, 1, window.height, window.width)
         if len(masks) > 1:
-            soft = torch.stack([box_mean(torch.from_numpy(mask.astype(np.float32))[None, None], self.feather) for mask in masks])
-            soft = window.of(soft, wide)
+            planes = torch.from_numpy(masks.astype(np.float32))[:, None, None]
+            soft = window.of(torch.stack([box_mean(plane, self.feather) for plane in planes]), wide)
             shares = (soft + 1e-3) / (soft + 1e-3).sum(dim=0)  # where there are no masks, nothing is painted anyway
         return window.of(painted, wide), shares
 
@@ -109,7 +109,7 @@ def feather_px(longest: int) -> int:
 
 
 def feathered(mask: np.ndarray, radius: int) -> np.ndarray:
-    """mask [H, W] uint8 -> float32 from 0 to 1: as it is at `radius` px from its edges, fading towards them, 0 outside.
+    """mask [H, W] uint8 -> float32 from 0 to 1: as it is `radius` px inside, fading towards its edges, 0 outside.
 
     A stroke thinner than that fades from its own middle, which stays as it is.
     """

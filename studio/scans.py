@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 FLAT = 0.06  # standard deviation of a line, in [-1, 1]: what a margin shows besides its colour is the scanner's noise
-MOST = 0.1  # of a side is taken away at most: beyond that it is the painter's own sky
-RIM = 0.01  # of a side; where there was a margin, so much more, for its slant and the edge of the canvas
+MOST = 0.06  # of a side is taken away at most: beyond that it is the painter's own sky
+RIM = 0.02  # of a side; where there was a margin, so much more, for its slant and the edge of the canvas
 MIN_SIDE = 32  # px; smaller pictures are left alone
 
 

@@ -1,7 +1,7 @@
 """Style transfer: a photo and up to four styles in, the painted photo out, at any size and in the photo's own kind.
 
-A photo is painted in its own numbers: an Adobe RGB photo stays one, and 16 bits stay 16 bits. The styles are brought into
-the photo's colour space instead.
+A photo is painted in its own numbers: an Adobe RGB photo stays one, and 16 bits stay 16 bits. The styles are brought
+into the photo's colour space instead.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from studio.retouch import Regions, feather_px
 from studio.styling import MAX_STYLES, Styled, StyleSettings, Styling
 
 TOOL = "style"
-TILE = 1024  # px; of what is looked at together
+TILE = 896  # px; of what is looked at together: 24 megapixels are painted within 2 GB
 PREVIEW_SIDE = 640
 CACHED_CODES, CACHED_PREVIEWS = 64, 8
 
@@ -54,7 +54,7 @@ class Stylist:
             require(model.network, Styler, model.name, TOOL)
 
     def code(self, style: Picture, stroke: float = 1.0, icc: bytes = b"") -> StyleCode:
-        """What the model reads from a style, at the scale that strokes of that size ask for, in the colours of a profile."""
+        """What the model reads from a style, at the scale that the strokes' size asks for, in a profile's colours."""
         with self.engine.use(self.model) as model:
             network = require(model.network, Styler, model.name, TOOL)
             key = (model.info.sha256, self._hash(style), stroke, icc)
@@ -64,16 +64,17 @@ class Stylist:
         self, size: tuple[int, int], styles: Sequence[Picture], settings: StyleSettings, *,
         masks: Sequence[np.ndarray] = (), icc: bytes = b"",
     ) -> Styling:
-        """How pictures of one (height, width), whose colours have the profile `icc`, are painted: for frames of a film.
+        """How pictures of one (height, width) are painted, whose colours have the profile `icc`: for a film's frames.
 
-        masks: [H, W] uint8 of that size; none, one for all, or one for each style. Raises SettingError.
+        masks: [H, W] uint8 of that size; none, one for all, or one for each style. Raises StudioError.
         """
         check_counts(styles, settings, len(masks))
         codes = [self.code(style, settings.stroke, icc) for style in styles]
         weights = torch.tensor(settings.weights or (1.0,) * len(styles))
         if len(masks) > 1:
             shares = (255 * weights / weights.max()).round().int().tolist()
-            masks = [((mask.astype(np.uint16) * share + 127) // 255).astype(np.uint8) for mask, share in zip(masks, shares)]
+            scaled = lambda mask, share: ((mask.astype(np.uint16) * share + 127) // 255).astype(np.uint8)
+            masks = list(map(scaled, masks, shares))
         else:
             together = StyleCode(*(torch.cat(parts) for parts in zip(*map(_parts, codes))))
             codes = [blend(together, weights.to(together.texture.device))]
@@ -89,9 +90,9 @@ class Stylist:
     ) -> Picture:
         """The painted photo, of the same format, profile, EXIF, depth and transparency.
 
-        masks: white is painted, black stays as it is, byte for byte; one for all the styles or one for each. A mask of
-        another size is stretched if `fit_masks`, and otherwise an error. progress hears fractions from 0 to 1. Raises
-        StudioError; Cancelled once `cancelled` says so.
+        masks: white is painted, black stays as it is, byte for byte; one for all the styles or one for each. A mask
+        of another size is stretched if `fit_masks`, and otherwise an error. progress hears fractions from 0 to 1.
+        Raises StudioError; Cancelled once `cancelled` says so.
         """
         check_counts(styles, settings, len(masks or ()))
         content = paintable(content)
@@ -127,8 +128,8 @@ class Stylist:
     ) -> np.ndarray:
         """What `stylize` would give, small: [H, W, 3] uint8 sRGB over white, longest side at most PREVIEW_SIDE px.
 
-        Paintings are remembered: another strength, detail or mask of the same ones takes a few milliseconds. Masks of any
-        size are stretched.
+        Paintings are remembered: another strength, detail or mask of the same ones takes a few milliseconds. Masks of
+        any size are stretched.
         """
         check_counts(styles, settings, len(masks or ()))
         side = min(max(result_size(content, settings.size)), PREVIEW_SIDE)
@@ -189,7 +190,8 @@ def check_counts(styles: Sequence[object], settings: StyleSettings, masks: int) 
     if not 1 <= len(styles) <= MAX_STYLES:
         raise SettingError(f"{len(styles)} styles are outside 1..{MAX_STYLES}; choose as many")
     if settings.weights and len(settings.weights) != len(styles):
-        raise SettingError(f"{len(settings.weights)} weights do not fit {len(styles)} styles; give one for each, or none")
+        counts = f"{len(settings.weights)} weights do not fit {len(styles)} styles"
+        raise SettingError(f"{counts}; give one for each, or none")
     if masks not in (0, 1, len(styles)):
         raise SettingError(f"{masks} masks do not fit {len(styles)} styles; give one for all, or one for each")
 

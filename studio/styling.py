@@ -32,11 +32,14 @@ class StyleSettings(Config):
     )
     stroke: float = setting(1.0, "size of the strokes", low=0.25, high=4)
     detail: float = setting(0.0, "how much of the photo's fine detail is given back", low=0, high=1)
-    size: int | None = setting(None, "longest side of the result; auto: as the photo", low=1, high=MAX_SIZE, unit="px")
+    size: int | None = setting(
+        None, "longest side of the result; auto: as the photo", low=1, high=MAX_SIZE, unit="px"
+    )
 
     def check(self) -> None:
         if len(self.weights) > MAX_STYLES:
-            raise SettingError(f"weights has {len(self.weights)} values; give one for each of up to {MAX_STYLES} styles")
+            found = f"weights has {len(self.weights)} values"
+            raise SettingError(f"{found}; give one for each of up to {MAX_STYLES} styles")
         if self.weights and not any(self.weights):
             raise SettingError("weights are all 0; raise the weight of one style")
 

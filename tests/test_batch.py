@@ -51,7 +51,8 @@ def test_a_folders_results_lie_as_its_files_do() -> None:
 def test_several_styles_make_one_result_and_a_folder_of_them_many() -> None:
     pair = (Path("styles/one.png"), Path("styles/two.png"))
     assert [task.styles for task in plan(Path("photos/a.jpg"), pair, Path("made"))] == [pair]
-    assert [task.styles for task in plan(Path("photos/a.jpg"), [Path("styles")], Path("made"))] == [pair[:1], pair[1:]]
+    each = plan(Path("photos/a.jpg"), [Path("styles")], Path("made"))
+    assert [task.styles for task in each] == [pair[:1], pair[1:]]
 
 
 def test_results_of_one_name_stay_apart() -> None:
@@ -74,7 +75,8 @@ def test_films_and_pictures_are_told_apart() -> None:
     assert task("still.gif", "made") == Task(Path("still.gif"), (STYLE,), Path("made/still.png"), False)
     assert task("film.MOV", "made") == Task(Path("film.MOV"), (STYLE,), Path("made/film.mp4"), True)
     assert task("film.MOV", "made/x.webm").out == Path("made/x.webm")
-    assert [is_film(Path(name)) for name in ("moving.gif", "still.gif", "film.MOV", "photos/a.jpg")] == [True, False, True, False]
+    names = ("moving.gif", "still.gif", "film.MOV", "photos/a.jpg")
+    assert [is_film(Path(name)) for name in names] == [True, False, True, False]
     assert [frames_of(Path(name)) for name in ("moving.gif", "still.gif", "film.MOV", "nowhere")] == [2, 1, 1, 1]
 
 
@@ -102,12 +104,18 @@ def test_inputs_are_not_overwritten(out: str) -> None:
 @pytest.mark.parametrize(
     "content, styles, out, sentence",
     [
-        ("photos/a.jpg", ["styles", "styles/one.png"], "made", "styles is a folder among 2 styles; give it alone, or pictures"),
+        (
+            "photos/a.jpg", ["styles", "styles/one.png"], "made",
+            "styles is a folder among 2 styles; give it alone, or pictures",
+        ),
         (
             "photos", ["styles/one.png"], "x.png",
             "x.png is a file's name, and what is made are several; give a folder with --out",
         ),
-        ("photos/a.jpg", ["styles"], "x.mp4", "x.mp4 is a file's name, and what is made are several; give a folder with --out"),
+        (
+            "photos/a.jpg", ["styles"], "x.mp4",
+            "x.mp4 is a file's name, and what is made are several; give a folder with --out",
+        ),
         ("empty", ["styles/one.png"], "made", "empty holds no pictures; give another folder"),
         ("photos", ["empty"], "made", "empty holds no pictures; give another folder"),
     ],

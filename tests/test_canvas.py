@@ -3,7 +3,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from studio.canvas import Mirrored, Pixels, Scaled, Whole, Window, everything, filter_matrix, floats, levels, pieces, render, tiles
+from studio.canvas import (
+    Mirrored, Pixels, Scaled, Whole, Window, everything, filter_matrix, floats, levels, pieces, render, tiles,
+)
 
 CPU = torch.device("cpu")
 
@@ -70,7 +72,8 @@ def test_scaled_is_what_torch_makes_of_it(size: tuple[int, int]) -> None:
 def test_scaled_is_the_same_through_every_window(size: tuple[int, int]) -> None:
     scaled = Scaled(Whole(noise(1, 3, 500, 700)), size)
     all_of_it = everything(scaled)
-    for window in (Window(0, 31, 0, 20), Window(77, 191, 50, 180), Window(size[0] - 5, size[0], size[1] - 90, size[1])):
+    corner = Window(size[0] - 5, size[0], size[1] - 90, size[1])
+    for window in (Window(0, 31, 0, 20), Window(77, 191, 50, 180), corner):
         assert (scaled.look(window) - window.of(whole(scaled), all_of_it)).abs().max() < 1e-5
 
 

@@ -95,7 +95,7 @@ class Cast:
 
     reach = 0
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, top: int = 0, left: int = 0) -> Tensor:
         return 2 * x + 0.3
 
 
@@ -122,8 +122,9 @@ def test_the_palette_is_the_styles_or_stays(network: StyleNetwork) -> None:
     assert (colours(kept)[0] - mean).abs().max() < 0.01
 
 
-def test_a_look_that_is_given_back_paints_the_same(network: StyleNetwork, small_base: None) -> None:
-    picture, brush = photo(160, 120), painter(network, (160, 120))
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_look_that_is_given_back_paints_the_same(network: StyleNetwork, small_base: None, keep: bool) -> None:
+    picture, brush = photo(160, 120), painter(network, (160, 120), keep=keep)
     painting, look = brush.paint(picture)
     again, same = brush.paint(picture, look)
     assert same is look and len(look.statistics) == len(brush.sizes) == 2

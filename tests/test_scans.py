@@ -16,15 +16,15 @@ def framed(top: int, bottom: int, left: int, right: int, colour: float = -1.0) -
 
 @pytest.mark.parametrize("colour", [-1.0, 1.0, 0.3])
 def test_margins_go_with_their_rims(colour: float) -> None:
-    x = framed(5, 9, 4, 11, colour)
+    x = framed(5, 8, 4, 11, colour)
     noise = 0.02 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
     result = inside_margins(x + noise)
-    assert torch.equal(result, (x + noise)[:, :, 5 + 2 : 200 - 9 - 2, 4 + 3 : 300 - 11 - 3])
+    assert torch.equal(result, (x + noise)[:, :, 5 + 4 : 200 - 8 - 4, 4 + 6 : 300 - 11 - 6])
 
 
 def test_one_side_alone() -> None:
     x = framed(0, 0, 6, 0)
-    assert torch.equal(inside_margins(x), x[..., 9:])
+    assert torch.equal(inside_margins(x), x[..., 12:])
 
 
 def test_a_painting_without_margins_stays() -> None:
@@ -33,8 +33,8 @@ def test_a_painting_without_margins_stays() -> None:
 
 
 def test_a_sky_of_one_colour_is_no_margin() -> None:
-    assert inside_margins(framed(90, 0, 0, 0, 0.5)).shape[2:] == (180, 300)
-    assert inside_margins(torch.zeros(1, 3, 100, 100)).shape[2:] == (80, 80)
+    assert inside_margins(framed(90, 0, 0, 0, 0.5)).shape[2:] == (188, 300)
+    assert inside_margins(torch.zeros(1, 3, 100, 100)).shape[2:] == (88, 88)
 
 
 def test_tiny_pictures_stay() -> None:

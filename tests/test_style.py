@@ -8,14 +8,14 @@ import pytest
 import torch
 
 import studio.painting
-from studio.canvas import Pixels, Whole, everything
+from studio.canvas import Pixels, everything
 from studio.engine import Engine
 from studio.errors import CapabilityError, ImageError, SettingError, UnknownName
 from studio.images import save_picture
 from studio.library import Library
 from studio.originals import read_style
 from studio.provenance import read
-from studio.raster.opening import Picture, open_picture
+from studio.raster.opening import Picture
 from studio.style import Cancelled, Stylist, read_provenance
 from studio.styling import StyleSettings
 from tests.picture_files import linear_grey_profile, swapped_profile
@@ -149,7 +149,8 @@ def test_a_mask_of_another_size(stylist: Stylist) -> None:
 
 
 def hues(pixels: np.ndarray) -> np.ndarray:
-    return np.array([colorsys.rgb_to_hsv(*pixel)[0] for pixel in (pixels / np.iinfo(pixels.dtype).max).reshape(-1, 3)])
+    shares = (pixels / np.iinfo(pixels.dtype).max).reshape(-1, 3)
+    return np.array([colorsys.rgb_to_hsv(*pixel)[0] for pixel in shares])
 
 
 def test_keep_colour_luminance_keeps_hues(stylist: Stylist) -> None:
@@ -164,13 +165,15 @@ def test_keep_colour_luminance_keeps_hues(stylist: Stylist) -> None:
 
 def test_keep_colour_histogram_keeps_the_palette(stylist: Stylist) -> None:
     night = picture(blobs(64, 64, seed=3) // 5 + np.array([0, 0, 60], np.uint8))
-    cast = lambda how: paint(stylist, styles=[night], keep_colour=how).mean(axis=(0, 1)) - PHOTO.pixels.mean(axis=(0, 1))
+    mean = lambda pixels: pixels.mean(axis=(0, 1))
+    cast = lambda how: mean(paint(stylist, styles=[night], keep_colour=how)) - mean(PHOTO.pixels)
     assert np.abs(cast("histogram")).max() < 0.4 * np.abs(cast("no")).max()
 
 
 def test_detail_brings_the_painting_nearer_to_the_photos_grain(stylist: Stylist) -> None:
     grain = lambda pixels: np.diff(pixels.mean(axis=2), axis=1).ravel()
-    alike = [np.corrcoef(grain(paint(stylist, detail=amount)), grain(PHOTO.pixels))[0, 1] for amount in (0.0, 0.5, 1.0)]
+    like = lambda pixels: np.corrcoef(grain(pixels), grain(PHOTO.pixels))[0, 1]
+    alike = [like(paint(stylist, detail=amount)) for amount in (0.0, 0.5, 1.0)]
     assert alike[0] < alike[1] < alike[2]
 
 
@@ -181,7 +184,8 @@ def test_strokes_of_other_sizes_paint_otherwise(stylist: Stylist, small_base: No
 
 def test_a_style_is_read_larger_for_broad_strokes() -> None:
     style = picture(np.random.default_rng(0).integers(0, 256, (100, 225, 3), np.uint8).repeat(4, 0).repeat(4, 1))
-    assert [read_style(style, stroke, b"").shape[2:] for stroke in (0.25, 1.0, 4.0)] == [(128, 288), (256, 576), (400, 900)]
+    sizes = [read_style(style, stroke, b"").shape[2:] for stroke in (0.25, 1.0, 4.0)]
+    assert sizes == [(128, 288), (256, 576), (400, 900)]
     assert read_style(picture(blobs(1, 1)), 1.0, b"").shape == (1, 3, 16, 16)
     assert read_style(picture(blobs(20, 3000)), 1.0, b"").shape[3] <= 1024
 
@@ -290,7 +294,9 @@ def test_a_preview_is_what_comes_out(stylist: Stylist) -> None:
         assert np.abs(found - paint(stylist, **settings)).max() <= 1
 
 
-def test_a_large_photos_preview_looks_like_the_result(stylist: Stylist, small_base: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_photos_preview_looks_like_the_result(
+    stylist: Stylist, small_base: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(studio.style, "PREVIEW_SIDE", 64)
     photo = picture(blobs(240, 320))
     small = stylist.preview(photo, [STYLE]).astype(float)

@@ -47,4 +47,5 @@ def blobs(height: int, width: int, seed: int = 0, dtype: type = np.uint8, channe
 
 
 def picture(pixels: np.ndarray, **facts: object) -> Picture:
-    return Picture(**{"pixels": pixels, "format": "PNG", "bits": 8 * pixels.itemsize, "icc": b"", "exif": b"", **facts})
+    plain = {"format": "PNG", "bits": 8 * pixels.itemsize, "icc": b"", "exif": b""}
+    return Picture(pixels=pixels, **{**plain, **facts})

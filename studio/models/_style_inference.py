@@ -1,16 +1,18 @@
 """The style network laid out for one style and one set of statistics: plain convolutions, the same picture to 1e-4.
 
-Given the statistics, a layer's normalisation, gain and bias are a factor and a term for each channel, which go into its
-kernel. So do the mixture of experts, the whitening before the first layer and the colouring after the last.
+Given the statistics, a layer's normalisation, gain and bias are a factor and a term for each channel, which go into
+its kernel. So do the mixture of experts, the whitening before the first layer and the colouring after the last.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studio.models.style import DEVIATION_EPS, Statistics, StyleCode, StyledConv, StyleNetwork, pad, upsampling_taps
+from studio.models.style import (
+    DEVIATION_EPS, Statistics, StyleCode, StyledConv, StyleNetwork, add_grain, pad, upsampling_taps,
+)
 
-BLOCK_REACH, OTHER_REACH = 16, 31  # px: two 3x3 kernels at 1/8 of the side; all the layers outside of the blocks
+BLOCK_REACH, OTHER_REACH = 16, 38  # px: two 3x3 kernels at 1/8 of the side; all the layers outside of the blocks
 
 
 class FoldedConv(nn.Module):
@@ -29,24 +31,27 @@ class FoldedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = pad(x, 1)
         if self.up:
-            x = F.conv_transpose2d(x, self.kernel, self.bias, stride=2, padding=3)
+            x = F.conv_transpose2d(x, self.kernel, self.bias, stride=2, padding=4)
         else:
             x = F.conv2d(x, self.kernel, self.bias, stride=self.stride)
         return F.relu_(x) if self.activate else x
 
     def take(self, inverse: Tensor, mean: Tensor) -> None:
-        """From here on take pictures with colours, which `inverse` [3, 3] would whiten after `mean` [3] is taken away."""
-        self.kernel = torch.einsum("oikl,ij->ojkl", self.kernel, inverse).contiguous(memory_format=torch.channels_last)
+        """From here on take pictures with colours, which `inverse` [3, 3] whitens after `mean` [3] is taken away."""
+        kernel = torch.einsum("oikl,ij->ojkl", self.kernel, inverse)
+        self.kernel = kernel.contiguous(memory_format=torch.channels_last)
         self.bias = self.bias - self.kernel.sum(dim=(2, 3)) @ mean
 
 
 class FoldedStyle(nn.Module):
     """Paints pictures whose colours have `mean` [1, 3] and `root` [1, 3, 3] in one style (len(style) is 1).
 
-    Pictures are [1, 3, H, W] in [-1, 1], sides multiples of 8 and at least 16; so is what comes out, before it is clamped.
+    Pictures are [1, 3, H, W] in [-1, 1], sides multiples of 8 and at least 16; so is what comes out, not yet clamped.
     """
 
-    def __init__(self, network: StyleNetwork, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor) -> None:
+    def __init__(
+        self, network: StyleNetwork, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor
+    ) -> None:
         super().__init__()
         statistics = iter(given)
         fold = lambda layer: FoldedConv(layer, style.texture, *next(statistics))
@@ -55,6 +60,8 @@ class FoldedStyle(nn.Module):
         self.up = nn.ModuleList([fold(network.up[0])])
         self.fine = nn.ModuleList(map(fold, network.fine))
         self.up.extend(map(fold, network.up[1:]))
+        self.register_buffer("coarse_grain", network.coarse_grain.detach())
+        self.register_buffer("fine_grain", network.fine_grain.detach())
         self.reach = BLOCK_REACH * len(self.blocks) + OTHER_REACH
 
         inverse, outside = torch.linalg.inv(root[0]), style.root[0]
@@ -65,15 +72,18 @@ class FoldedStyle(nn.Module):
         self.register_buffer("recolour", recolour[:, :, None, None])
         self.register_buffer("bias", style.mean[0] + outside @ network.draw.bias - recolour @ mean[0])
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        place = [torch.tensor([n], device=pictures.device) for n in (top, left)]
         x = pictures.contiguous(memory_format=torch.channels_last)
         for layer in self.down[:-1]:
             x = layer(x)
         x, quarter = self.down[-1](x), x
+        x = add_grain(x, self.coarse_grain, 8, *place)
         for first, second in self.blocks:
             x += second(first(x))
         x = self.up[0](x).add_(quarter)
         del quarter
+        x = add_grain(x, self.fine_grain, 4, *place)
         x += self.fine[1](self.fine[0](x))
         for layer in self.up[1:]:
             x = layer(x)

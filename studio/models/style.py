@@ -10,6 +10,8 @@ experts (Yang et al. 2019, arXiv:1904.04971). What is its own:
   what it is judged by, in a form that does not depend on the palette.
 * The network draws on top of the photo's own low frequencies, brought to it at a quarter of the size: layout and colour
   areas come without effort, edges and texture are its own to draw.
+* Where a photo shows nothing, a network of convolutions can only repeat itself: it would weave a lattice into every sky. It
+  is given grain to make strokes of, random numbers that depend on the place alone.
 * Everything that depends on the whole picture is a mean and a deviation per channel (`Statistics`). Given those of a
   smaller copy, the network is a chain of convolutions, which runs in tiles without a seam and in a film without flicker.
 
@@ -31,6 +33,7 @@ COLOUR_EPS = 0.01  # variance added to a picture's colours: flat skies are not b
 DEVIATION_EPS = 1e-5
 VARIANCE_EPS = 1e-12
 VECTOR = 2 * sum(CHANNELS)
+GRAIN = 4  # random numbers a place, at a quarter and at an eighth of the side
 STYLE_SPAN = 0.4  # whitened pictures are about this many times wider than [-1, 1]
 
 Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order
@@ -90,7 +93,7 @@ def colour(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
 
 
 def _turn(pictures: Tensor, matrix: Tensor, term: Tensor) -> Tensor:
-    """matrix [N, 3, 3] and term [N, 3, 1] on every pixel. As a 1x1 convolution it takes nine times longer on a CPU."""
+    """matrix [N, 3, 3] and term [N, 3, 1] on every pixel. A 1x1 convolution takes nine times as long on a CPU."""
     return torch.baddbmm(term, matrix, pictures.flatten(2)).view_as(pictures)
 
 
@@ -109,7 +112,7 @@ class StyledConv(nn.Module):
     """A convolution, normalised, with the gain and bias of a style, then ReLU if `activate`.
 
     x [N, in, H, W], texture [S, hidden], N a multiple of S: neighbours share a style -> [N, out, H', W'].
-    `up`: twice the side, as a convolution after nearest neighbours would, in less than half of the work.
+    `up`: twice the side, as a convolution after bilinear enlargement would.
     `experts` kernels are mixed by the style; the first is always whole.
     """
 
@@ -151,7 +154,7 @@ class StyledConv(nn.Module):
         gain, bias = self.affine(texture).repeat_interleave(len(x) // len(texture), dim=0)[:, :, None, None].chunk(2, dim=1)
         gain = gain / (deviation + DEVIATION_EPS)
         x = torch.addcmul(bias - mean * gain, x, gain)
-        return F.relu(x) if self.activate else x
+        return F.relu_(x) if self.activate else x
 
 
 def pad(x: Tensor, by: int) -> Tensor:
@@ -159,17 +162,43 @@ def pad(x: Tensor, by: int) -> Tensor:
 
 
 def upsampling(x: Tensor, kernel: Tensor) -> Tensor:
-    """x [N, in, H + 2, W + 2] -> [N, out, 2H, 2W]: nearest neighbours, then the 3x3 kernel, as one transposed convolution.
+    """x [N, in, H + 2, W + 2] -> [N, out, 2H, 2W]: bilinear, then the 3x3 kernel, as one transposed convolution.
 
-    Nearest neighbours is a 2x2 box after zeros; box and kernel together are 4x4 taps at a stride of 2, four a pixel.
+    Bilinear enlargement is 4x4 taps after zeros; with the kernel they are 6x6 at a stride of 2, nine a pixel.
     """
-    return F.conv_transpose2d(x, upsampling_taps(kernel), stride=2, padding=3)
+    return F.conv_transpose2d(x, upsampling_taps(kernel), stride=2, padding=4)
 
 
 def upsampling_taps(kernel: Tensor) -> Tensor:
-    """kernel [out, in, 3, 3] -> the transposed convolution's [in, out, 4, 4]."""
-    taps = F.conv2d(kernel.flatten(0, 1)[:, None].flip(2, 3), kernel.new_ones(1, 1, 2, 2), padding=1)
-    return taps.view(*kernel.shape[:2], 4, 4).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+    """kernel [out, in, 3, 3] -> the transposed convolution's [in, out, 6, 6]."""
+    tent = kernel.new_tensor([0.25, 0.75, 0.75, 0.25])
+    taps = F.conv2d(kernel.flatten(0, 1)[:, None].flip(2, 3), torch.outer(tent, tent)[None, None], padding=3)
+    return taps.view(*kernel.shape[:2], 6, 6).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def grain(height: int, width: int, top: Tensor, left: Tensor) -> Tensor:
+    """[N, height, width, GRAIN]: random numbers of mean 0 and variance 1, always the same ones at the same place.
+
+    top, left [N]: whole numbers, the places of the first ones. They are hashed, after Wellons 2018, "Prospecting for hash
+    functions": a window of a large picture has the numbers that the whole picture has there.
+    """
+    count = lambda n: torch.arange(n, device=top.device)
+    rows, columns = top[:, None] + count(height), left[:, None] + count(width)
+    x = _hash(_hash(_hash(rows)[:, :, None] + columns[:, None])[..., None] + count(GRAIN))
+    return (x.float() / 2**32 - 0.5) * 12**0.5
+
+
+def _hash(x: Tensor) -> Tensor:
+    """Whole numbers -> random ones of 32 bits."""
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+        x = ((x ^ (x >> shift)) * factor) & 0xFFFFFFFF
+    return x
+
+
+def add_grain(x: Tensor, gains: Tensor, step: int, top: Tensor, left: Tensor) -> Tensor:
+    """x [N, C, H, W] and grain with gains [GRAIN, C]. One place is `step` px of the picture; top, left [N] in px."""
+    places = grain(*x.shape[2:], top // step, left // step).to(x.dtype)
+    return x + (places @ gains).permute(0, 3, 1, 2)
 
 
 def low_frequencies(white: Tensor) -> Tensor:
@@ -201,6 +230,8 @@ class StyleNetwork(nn.Module):
         ])
         self.up = nn.ModuleList([StyledConv(d, c, hidden, up=True), StyledConv(c, b, hidden, up=True), StyledConv(b, a, hidden, up=True)])
         self.fine = nn.ModuleList([StyledConv(c, c, hidden), StyledConv(c, c, hidden, activate=False)])
+        self.coarse_grain = nn.Parameter(torch.randn(GRAIN, d) * 0.1)
+        self.fine_grain = nn.Parameter(torch.randn(GRAIN, c) * 0.1)
         self.draw = nn.Conv2d(a, 3, 3)
         nn.init.normal_(self.draw.weight, std=0.01)
         nn.init.zeros_(self.draw.bias)
@@ -215,28 +246,35 @@ class StyleNetwork(nn.Module):
             parts += [average, (deviation + 0.01).log()]
         return torch.cat(parts, dim=1)
 
+    def scaled_vector(self, styles: Tensor) -> Tensor:
+        """`vector` with about mean 0 and deviation 1 over paintings."""
+        return (self.vector(styles) - self.vector_mean) * self.vector_scale
+
     def encode(self, styles: Tensor) -> StyleCode:
         """styles [S, 3, H, W], sides at least 4 px. The texture depends on the strokes' size in pixels."""
         mean, root = colours(styles)
-        return StyleCode(mean, root, self.code((self.vector(styles) - self.vector_mean) * self.vector_scale))
+        return StyleCode(mean, root, self.code(self.scaled_vector(styles)))
 
     def paint(
-        self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False
+        self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False,
+        places: Tensor | None = None,
     ) -> tuple[Tensor, Statistics]:
-        """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> whitened pictures, and the statistics.
+        """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> the same, painted; and the statistics.
 
         texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own; `together`, the
-        pictures are samples of one and share theirs.
+        pictures are samples of one and share theirs. places [N, 2]: of the first pixel, for the grain; (0, 0) by default.
         """
         found: Statistics = []
+        places = torch.zeros(len(white), 2, dtype=torch.long, device=white.device) if places is None else places
         run = lambda layer, x: layer(x, texture, given, found, together)
         x, quarter = white, None
         for layer in self.down:
             x = run(layer, x)
             quarter = x if layer is self.down[2] else quarter
+        x = add_grain(x, self.coarse_grain, 8, *places.unbind(1))
         for first, second in self.blocks:
             x = x + run(second, run(first, x))
-        x = run(self.up[0], x) + quarter
+        x = add_grain(run(self.up[0], x) + quarter, self.fine_grain, 4, *places.unbind(1))
         x = x + run(self.fine[1], run(self.fine[0], x))
         for layer in self.up[1:]:
             x = run(layer, x)
@@ -244,10 +282,10 @@ class StyleNetwork(nn.Module):
         return low_frequencies(white) + drawn, found
 
     def fold(self, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor) -> nn.Module:
-        """A faster painter for one style, given statistics, and photos with colours of `mean` [1, 3] and `root` [1, 3, 3].
+        """A faster painter for one style, given statistics, and photos of colours `mean` [1, 3] and `root` [1, 3, 3].
 
-        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before they are clamped; what is painted
-        somewhere depends on what is at most `reach` px away.
+        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before they are clamped; what is
+        painted somewhere depends on what is at most `reach` px away.
         """
         from studio.models._style_inference import FoldedStyle
 

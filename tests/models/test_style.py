@@ -8,7 +8,7 @@ from torch import Tensor
 
 from studio.capabilities import Styler
 from studio.models.style import (
-    StyleCode, StyleNetwork, blend, colour, colours, moments, upsampling, whiten,
+    StyleCode, StyleNetwork, blend, colour, colours, grain, moments, upsampling, whiten,
 )
 from tests.tiny_style import CONFIG, make_network
 
@@ -29,12 +29,42 @@ def test_it_is_a_styler(network: StyleNetwork) -> None:
     assert isinstance(network, Styler)
 
 
-def test_upsampling_is_nearest_neighbours_then_the_kernel(noise: Callable) -> None:
+def test_upsampling_is_bilinear_then_the_kernel(noise: Callable) -> None:
     x, kernel = noise(2, 3, 5, 7), noise(4, 3, 3, 3)
     mirrored = F.pad(x, (1, 1, 1, 1), mode="reflect")
-    expected = F.conv2d(F.interpolate(mirrored, scale_factor=2), kernel)[:, :, 1:-1, 1:-1]
+    expected = F.conv2d(F.interpolate(mirrored, scale_factor=2, mode="bilinear"), kernel)[:, :, 1:-1, 1:-1]
     found = upsampling(mirrored, kernel)
     assert found.shape == (2, 4, 10, 14) and torch.allclose(found, expected, atol=1e-5)
+
+
+def test_grain_belongs_to_its_place() -> None:
+    at = lambda *n: torch.tensor(n)
+    whole = grain(40, 60, at(0), at(0))
+    assert torch.equal(grain(9, 11, at(20, 5), at(30, 2))[0], whole[0, 20:29, 30:41])
+    assert torch.equal(grain(9, 11, at(20, 5), at(30, 2))[1], whole[0, 5:14, 2:13])
+
+
+def test_grain_is_random() -> None:
+    """Mean 0 and variance 1, and nothing of a number tells its neighbour, on any side or of the same place."""
+    numbers = grain(200, 200, torch.tensor([1000]), torch.tensor([5000]))[0]
+    assert abs(numbers.mean()) < 0.01 and numbers.var() == pytest.approx(1, abs=0.02) and numbers.abs().max() < 1.75
+    for other in (numbers.roll(1, 0), numbers.roll(1, 1), numbers.roll((1, 1), (0, 1)), numbers.roll(1, 2)):
+        assert (numbers * other).mean(dim=(0, 1)).abs().max() < 0.025
+
+
+def test_a_window_has_the_grain_of_its_place(network: StyleNetwork, noise: Callable) -> None:
+    """A flat picture, whose every pixel is the same, is painted differently everywhere, and the same through a window."""
+    code = network.encode(noise(1, 3, 40, 40))
+    other, flat = noise(1, 3, 64, 64), torch.zeros(1, 3, 400, 400)
+    mean, root = colours(other)
+    statistics = network.paint(whiten(other, mean, root), code.texture)[1]
+    with torch.inference_mode():
+        folded = network.fold(code, statistics, mean, root)
+        whole, part = folded(flat), folded(flat[:, :, :240, :200], 96, 160)
+    reach = folded.reach
+    inside = part[:, :, reach:-reach, reach:-reach]
+    assert inside.std() > 0.01
+    assert (inside - whole[:, :, 96 + reach : 336 - reach, 160 + reach : 360 - reach]).abs().max() < 1e-4
 
 
 def test_colours_of_two_colours() -> None:

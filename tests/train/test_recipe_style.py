@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 
 from studio.checkpoint import load_network
 from studio.errors import SettingError
@@ -43,11 +44,14 @@ def batch(recipe: StyleRecipe) -> Batch:
 def test_two_steps_move_every_parameter_and_leave_the_vgg(build: Callable, accelerator: Accelerator) -> None:
     recipe = build()
     G = recipe.networks["G"]
-    before = {name: p.detach().clone() for name, p in G.named_parameters()}
+    learned = lambda: [(key, name, p) for key, net in recipe.networks.items() for name, p in net.named_parameters()]
+    before = [p.detach().clone() for _, _, p in learned()]
     for _ in range(2):
-        values = _take_step(recipe.phases[0], recipe, [batch(recipe)], accelerator)
-        assert all(value.isfinite() for value in values.values())
-    assert [name for name, p in G.named_parameters() if torch.equal(p, before[name])] == []
+        for phase in recipe.phases:
+            values = _take_step(phase, recipe, [batch(recipe)], accelerator)
+            assert all(value.isfinite() for value in values.values())
+    assert [(key, name) for (key, name, p), old in zip(learned(), before) if torch.equal(p, old)] == []
+    assert recipe.shown == []
     published = load_network(BUNDLED / "vgg")
     assert all(torch.equal(mine, other) for mine, other in zip(G.vgg.buffers(), published.buffers()))
 
@@ -56,8 +60,28 @@ def test_style_vectors_are_centred_on_the_paintings(build: Callable) -> None:
     recipe = build()
     torch.manual_seed(3)
     G = recipe.networks["G"]
-    scaled = (G.vector(recipe.draw_styles(24)) - G.vector_mean) * G.vector_scale
+    scaled = (G.vector(recipe.draw_styles(24, 1)[0]) - G.vector_mean) * G.vector_scale
     assert scaled.mean(dim=0).abs().mean() < 0.5 and scaled.abs().mean() < 2
+
+
+def test_paintings_for_d_are_those_of_the_styles(build: Callable, tmp_path: Path) -> None:
+    for level in (20, 90, 160, 230):
+        Image.new("RGB", (80, 80), (level,) * 3).save(tmp_path / f"{level}.png")
+    styles, paintings = build(styles=str(tmp_path)).draw_styles(6, 2)
+    assert styles.shape == (6, 3, 64, 64) and paintings.shape == (12, 3, 64, 64)
+    levels = styles.mean(dim=(1, 2, 3))
+    assert len(levels.round(decimals=2).unique()) > 1
+    torch.testing.assert_close(paintings.mean(dim=(1, 2, 3)), levels.repeat_interleave(2), atol=1e-4, rtol=0)
+
+
+def test_d_learns_to_tell_paintings_from_fakes(build: Callable, accelerator: Accelerator) -> None:
+    recipe = build(d_lr=0.004)
+    scores = []
+    for _ in range(12):
+        recipe.g_loss(batch(recipe))
+        values = _take_step(recipe.phases[1], recipe, [batch(recipe)], accelerator)
+        scores.append(float(values["score_real"] - values["score_fake"]))
+    assert abs(scores[0]) < 0.2 and scores[-1] > scores[0] + 0.3
 
 
 def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> None:

@@ -2,7 +2,8 @@
 
 Losses follow Huang & Belongie 2017 (AdaIN) and MicroAST (Wang et al. 2023): content and style in a fixed VGG, a contrastive
 term that keeps styles apart, the photo itself where photo and style are one. Content is compared with the photo in the
-style's colours, not with the photo: then it does not pull against the palette.
+style's colours, not with the photo: then it does not pull against the palette. Statistics do not see what repeats itself; a
+discriminator of patches does, which is shown paintings without their colours and told which style they should have.
 """
 
 import copy
@@ -19,10 +20,12 @@ from studio.checkpoint import load_network
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.library import BUNDLED
-from studio.models.style import StyleConfig, StyleNetwork, colour, colours, whiten
+from studio.models.style import VECTOR, StyleConfig, StyleNetwork, colour, colours, whiten
+from studio.nn.patch_discriminator import PatchDiscriminator
 from studio.presets import PHOTOS, STYLES, photo_path, style_path
 from train.augment import rotate_about_grey
 from train.data import Pictures, decode
+from train.losses.adversarial import LOSSES
 from train.losses.perceptual import Responses, content_loss, contrastive_loss, covariance, covariance_loss, flat_variation, moments, style_loss
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 from train.squares import open_squares, random_crops
@@ -33,6 +36,7 @@ COVARIANCE_LAYERS = ("relu2_1", "relu3_1")  # at full and at half size
 NEAR_LAYER = "relu2_1"  # the deeper layers look at half size, where they see whole strokes and cost a quarter
 MATRIX = 7  # contents and styles of the sample grid
 SAMPLE_SIDE = 192
+PLACES = 2**20  # px; from where the grain of a step is
 CALIBRATION = 128  # crops on which the scale of style vectors is measured
 
 
@@ -47,15 +51,17 @@ class StyleSettings(LoopConfig):
     blocks: int = setting(4, "residual blocks", low=1, high=16, advanced=True)
     experts: int = setting(3, "kernels a layer mixes its own from", low=1, high=16, advanced=True)
     lr: float = setting(0.001, "Adam's learning rate", low=1e-7, high=0.1)
+    d_lr: float = setting(0.0004, "D's own learning rate", low=1e-7, high=0.1, advanced=True)
     content_weight: float = setting(1.0, "how much the photo's shapes count", low=0, high=1000)
     style_weight: float = setting(3.0, "how much the painting's texture counts, channel by channel", low=0, high=1000)
     covariance_weight: float = setting(1.0, "how much its texture counts, channels together", low=0, high=1000)
+    adversarial_weight: float = setting(0.2, "how much the discriminator of patches counts", low=0, high=1000)
     contrast_weight: float = setting(0.1, "how much styles are kept apart", low=0, high=1000, advanced=True)
     identity_weight: float = setting(2.0, "how much a photo in its own style stays itself", low=0, high=1000, advanced=True)
     flat_weight: float = setting(0.5, "how much texture in flat areas is held down", low=0, high=1000, advanced=True)
 
     changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {
-        "content_weight", "style_weight", "covariance_weight", "contrast_weight", "identity_weight", "flat_weight",
+        "content_weight", "style_weight", "covariance_weight", "adversarial_weight", "contrast_weight", "identity_weight", "flat_weight",
     }
 
     def check(self) -> None:
@@ -82,28 +88,35 @@ class StyleRecipe(Recipe):
         if len(pictures):  # an export restores the weights alone
             self.styles = _open_styles(config)
             _calibrate(G, self.styles, config.resolution)
-        G = G.to(device)
-        self.networks = {"G": G}
+        G, D = G.to(device), PatchDiscriminator(told=VECTOR).to(device)
+        self.networks = {"G": G, "D": D}
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
-        self.optimizers = {"G": torch.optim.Adam(G.parameters(), config.lr, (0.9, 0.99), fused=True)}
-        self.phases = [Phase("G", "G", self.loss)]
+        self.optimizers = {
+            "G": torch.optim.Adam(G.parameters(), config.lr, (0.9, 0.99), fused=True),
+            "D": torch.optim.Adam(D.parameters(), config.d_lr, (0.5, 0.99), fused=True),
+        }
+        self.game = LOSSES.get("hinge")
+        self.shown: list[tuple[Tensor, Tensor, Tensor]] = []  # paintings, fakes and styles of the G phase, one a round
+        self.phases = [Phase("G", "G", self.g_loss), Phase("D", "D", self.d_loss)]
 
     @classmethod
     def open_data(cls, config: StyleSettings, path: Path) -> Pictures:
         return open_squares(path, CONTENT_SIDE, part="train", holdout=config.holdout)
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def g_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         c, side = self.config, self.config.resolution
         count = max(len(batch.reals) // c.photos_a_style, 1)
         each = len(batch.reals) // count
         photos = random_crops(batch.reals, side, side)
-        styles = self.draw_styles(count)
+        styles, paintings = self.draw_styles(count, each)
+        places = torch.randint(PLACES, [len(photos), 2], device=self.device)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-            G = self.networks["G"]
+            G, D = self.networks["G"], self.networks["D"]
             white = whiten(photos, *colours(photos))
             code = G.encode(styles)
             spread = lambda t: t.repeat_interleave(each, dim=0)
-            painted = colour(G.paint(white, code.texture)[0], spread(code.mean), spread(code.root))
+            drawn = G.paint(white, code.texture, places=places)[0]
+            painted = colour(drawn, spread(code.mean), spread(code.root))
             with torch.no_grad():
                 recoloured = colour(white, spread(code.mean), spread(code.root)).clamp(-1, 1)
                 shapes = G.vgg(F.avg_pool2d(recoloured, 2), smooth=True)[CONTENT_LAYER]
@@ -112,12 +125,18 @@ class StyleRecipe(Recipe):
             found = [(moments(r), covariance(r[layer])) for r, layer in zip((near, far), COVARIANCE_LAYERS)]
 
             own = G.encode(photos[:2])
-            same = colour(G.paint(white[:2], own.texture)[0], own.mean, own.root)
+            same = colour(G.paint(white[:2], own.texture, places=places[:2])[0], own.mean, own.root)
+
+            with torch.no_grad():
+                vectors = spread(G.scaled_vector(styles))
+            judged = D(drawn, vectors)
+            self.shown.append((paintings, drawn.detach(), vectors))
 
         terms = {
             "content": c.content_weight * content_loss(far[CONTENT_LAYER], shapes).mean(),
             "style": c.style_weight * sum(style_loss(f[0], w[0]).mean() for f, w in zip(found, wanted)) / 2,
             "covariance": c.covariance_weight * sum(covariance_loss(f[1], w[1]).mean() for f, w in zip(found, wanted)) / 2,
+            "adversarial": c.adversarial_weight * self.game.generator(judged, None).mean(),
             "contrast": c.contrast_weight * contrastive_loss(found[1][0], wanted[1][0]).mean(),
             "identity": c.identity_weight * (same - photos[:2]).abs().mean(),
             "flat": c.flat_weight * flat_variation(painted, recoloured).mean(),
@@ -127,11 +146,23 @@ class StyleRecipe(Recipe):
         loss = sum(terms.values())
         return loss, {"loss_G": loss, **{f"loss_{name}": term for name, term in terms.items()}}
 
-    def draw_styles(self, count: int) -> Tensor:
-        """Random crops of random paintings [count, 3, R, R], some with their hues turned and their contrast changed."""
+    def d_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        D = self.networks["D"]
+        paintings, fakes, vectors = self.shown.pop(0)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
+            real, fake = D(whiten(paintings, *colours(paintings)), vectors), D(fakes, vectors)
+        loss = self.game.discriminator(real, fake).mean()
+        return loss, {"loss_D": loss, "score_real": real.mean(), "score_fake": fake.mean()}
+
+    def draw_styles(self, count: int, each: int) -> tuple[Tensor, Tensor]:
+        """Random crops [count, 3, R, R] of random paintings, and `each` others of every painting [count * each, 3, R, R].
+
+        Some paintings have their hues turned and their contrast changed.
+        """
+        side = self.config.resolution
         chosen = torch.randint(len(self.styles), [count]).tolist()
-        squares = self.styles.load(chosen).to(self.device).float() / 127.5 - 1
-        return jitter(random_crops(squares, self.config.resolution, self.config.resolution))
+        squares = jitter(self.styles.load(chosen).to(self.device).float() / 127.5 - 1)
+        return random_crops(squares, side, side), random_crops(squares.repeat_interleave(each, dim=0), side, side)
 
     def look(self, pictures: Tensor) -> tuple[Responses, Responses]:
         """The VGG's responses to the pictures, up to NEAR_LAYER, and to the pictures at half their size."""
