@@ -3,9 +3,10 @@
 The suffix chooses the kind: .mp4 (H.264, plays everywhere), .webm (VP9) or .gif (256 colours a frame).
 """
 
+import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from av.video.stream import VideoStream
 from PIL import Image
 from torch import Tensor
 
@@ -70,53 +71,95 @@ def write_film(
     names that it knows, such as comment and description. quality: 1 (small) .. 100 (best), which a GIF leaves unused.
     """
     kind = film_kind(path, fps)
+    rate = Fraction(fps).limit_denominator(1001)  # keeps the rates of television: 23.976, 29.97 and 59.94
+    count = 0
+    with film_at(path, kind, metadata) as film:
+        for frame in frames:
+            if count == 0:
+                writer = FrameWriter(film, kind, tuple(frame.shape[1:]), rate, 1 / rate, quality)
+            writer.write(frame, count)
+            count += 1
+        if count == 0:
+            raise VideoError(f"{path} would be a film without a frame; ask for at least one")
+        writer.finish(count)
+    return count
+
+
+@contextlib.contextmanager
+def film_at(path: Path, kind: FilmKind, metadata: Mapping[str, str]) -> Iterator[OutputContainer]:
+    """A film to write, which is at `path` when the block ends well; until then, and otherwise, what was there stays.
+
+    Raises VideoError for what FFmpeg refuses, and DiskError.
+    """
     try:
         with whole_file(path) as file:
-            count = _write(file, kind, frames, fps, metadata, quality)
-            if count == 0:
-                raise VideoError(f"{path} would be a film without a frame; ask for at least one")
+            with av.open(str(file), "w", format=kind.container, options=dict(kind.container_options)) as film:
+                film.metadata.update(metadata)
+                yield film
             if kind.container == "gif":
                 _insert_comments(file, metadata)
     except av.FFmpegError as error:
         reason = f"{path} cannot be written as {path.suffix} ({error.strerror})"
         raise VideoError(f"{reason}; try another size or kind") from error
-    return count
 
 
-def _write(
-    file: Path, kind: FilmKind, frames: Iterable[Tensor], fps: float, metadata: Mapping[str, str], quality: int
-) -> int:
-    count = 0
-    colours = VideoReformatter()
-    with av.open(str(file), "w", format=kind.container, options=dict(kind.container_options)) as container:
-        container.metadata.update(metadata)
-        for frame in frames:
-            picture = _palette_frame(frame) if kind.container == "gif" else _yuv_frame(frame, colours)
-            if count == 0:
-                stream = _open_stream(container, kind, picture, fps, quality)
-            picture.pts, picture.time_base = count, 1 / stream.codec_context.framerate
-            container.mux(stream.encode(picture))
-            count += 1
-        if count:
-            container.mux(stream.encode())
-    return count
+class FrameWriter:
+    """The pictures of a film on their way into it. Its streams of sound are added before the first one is written.
 
+    size: height and width. rate: frames a second, on average. time_base: the unit of their times, in s; the container may
+    round them to its own. quality as in `write_film`. aspect: width of a pixel by its height.
+    """
 
-def _open_stream(
-    container: OutputContainer, kind: FilmKind, first: av.VideoFrame, fps: float, quality: int
-) -> VideoStream:
-    # 1001 keeps the rates of television: 23.976, 29.97 and 59.94
-    rate = Fraction(fps).limit_denominator(1001)
-    stream = container.add_stream(kind.encoder, rate=rate, options=dict(kind.options))
-    stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
-    if kind.worst_crf:
-        # not 0: without loss H.264 takes a profile that browsers do not play
-        crf = max(1, round((100 - quality) / 100 * kind.worst_crf))
-        stream.codec_context.options |= {"crf": str(crf)}
-        for name in ("colorspace", "color_primaries", "color_trc"):
-            setattr(stream.codec_context, name, _BT709)
-        stream.codec_context.color_range = ColorRange.MPEG
-    return stream
+    def __init__(
+        self, film: OutputContainer, kind: FilmKind, size: tuple[int, int], rate: Fraction, time_base: Fraction,
+        quality: int = DEFAULT_QUALITY, aspect: Fraction = Fraction(1),
+    ) -> None:
+        self.film, self.kind, self.time_base = film, kind, time_base
+        self.stream = film.add_stream(kind.encoder, rate=rate, options=dict(kind.options))
+        context = self.stream.codec_context
+        context.time_base, context.sample_aspect_ratio = time_base, aspect
+        if kind.worst_crf:
+            # not 0: without loss H.264 takes a profile that browsers do not play
+            context.options |= {"crf": str(max(1, round((100 - quality) / 100 * kind.worst_crf)))}
+            for name in ("colorspace", "color_primaries", "color_trc"):
+                setattr(context, name, _BT709)
+            context.color_range = ColorRange.MPEG
+            # before the sound, which may be written first: that opens all encoders
+            context.pix_fmt, size = "yuv420p", tuple(n + n % 2 for n in size)
+        context.height, context.width = size
+        self._colours = VideoReformatter()
+        self._first_time: int | None = None
+        self._first_dts: int | None = None
+        self._held: list[Packet] = []
+
+    def write(self, picture: Tensor, time: int) -> None:
+        """Show a picture [C, H, W] in [-1, 1], C 1 or 3, from a time on; times rise."""
+        frame = _palette_frame(picture) if self.kind.container == "gif" else _yuv_frame(picture, self._colours)
+        if self._first_time is None:
+            self._first_time = time
+            if self.kind.container == "gif":
+                self.stream.pix_fmt = frame.format.name
+        frame.pts, frame.time_base = time, self.time_base
+        self._mux(self.stream.encode(frame))
+
+    def finish(self, end: int) -> None:
+        """Write what the encoder holds back; the last picture shows until `end`."""
+        self._mux(self.stream.encode(), end)
+
+    def _mux(self, packets: list[Packet], end: int | None = None) -> None:
+        """Hand packets on, all but the last one, or all at the end."""
+        waiting = [*self._held, *packets]
+        self._held = [] if end is not None else waiting[-1:]
+        if waiting and self._first_dts is None:
+            self._first_dts = waiting[0].dts
+        if waiting and end is not None:
+            shown_last, decoded_last = max(waiting, key=lambda packet: packet.pts), waiting[-1]
+            until = round(end * self.time_base / shown_last.time_base)
+            shown_last.duration = until - shown_last.pts
+            if decoded_last is not shown_last:  # an mp4's frame rate comes from the sum of all durations
+                first = round(self._first_time * self.time_base / shown_last.time_base)
+                decoded_last.duration = max(until - first - (decoded_last.dts - self._first_dts), 1)
+        self.film.mux(waiting[: len(waiting) - len(self._held)])
 
 
 def _yuv_frame(frame: Tensor, colours: VideoReformatter) -> av.VideoFrame:

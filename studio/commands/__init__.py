@@ -25,10 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Report:
-    """What a command has done: for people, and for programs (--json)."""
+    """What a command has done: for people, and for programs (--json).
+
+    error: a sentence on what could not be done beside it, which makes the exit code 2.
+    """
 
     text: str
     values: Mapping[str, Any]
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(str(error), words)
     except KeyboardInterrupt:
         return _fail("interrupted; finished files stay, nothing unfinished is left", words)
-    print(json.dumps(report.values) if "--json" in words else report.text)
+    if report.error:
+        return _fail(report.error, words, report)
+    _say(report.values, report.text, words)
     return 0
 
 
@@ -111,9 +117,15 @@ def _run(words: list[str]) -> Report:
     return arguments.run(arguments)
 
 
-def _fail(sentence: str, words: list[str]) -> int:
+def _fail(sentence: str, words: list[str], report: Report = Report("", {})) -> int:
     over = "\r\x1b[K" if sys.stderr.isatty() else ""  # over a line of progress that still stands
     print(f"{over}error: {sentence}", file=sys.stderr)
-    if "--json" in words:
-        print(json.dumps({"error": sentence}))
+    _say({**report.values, "error": sentence}, report.text, words)
     return 2
+
+
+def _say(values: Mapping[str, Any], text: str, words: list[str]) -> None:
+    if "--json" in words:
+        print(json.dumps(values))
+    elif text:
+        print(text)
