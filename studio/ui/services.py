@@ -1,25 +1,49 @@
 """What a tab may use. Tests pass fakes of the same shape."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 
 from studio.checkpoint import read_info
 from studio.engine import Engine
 from studio.errors import StudioError
 from studio.explore import Explorer, ExploreSettings
 from studio.library import Library
+from studio.style import Stylist
+from studio.ui.desks import Desks
+from studio.ui.shelf import Shelf
+from studio.ui.tasks import Tasks
 
 
 @dataclass(frozen=True)
 class Services:
-    """The installed models, and what makes pictures with them."""
+    """The installed models, what makes pictures with them, and what visitors brought."""
 
     library: Library
     explorer: Explorer
+    desks: Desks = field(default_factory=Desks)
+    tasks: Tasks = field(default_factory=Tasks)
 
     @classmethod
     def on(cls, library: Library, device: str = "auto") -> "Services":
         """Raises DeviceError if this machine has no such device."""
         return cls(library, Explorer(Engine(library, device)))
+
+    @property
+    def engine(self) -> Engine:
+        return self.explorer.engine
+
+    @functools.cached_property
+    def shelf(self) -> Shelf:
+        return Shelf(self.desks)
+
+    @functools.cached_property
+    def _stylists(self) -> dict[str, Stylist]:
+        return {}
+
+    def stylist(self, model: str) -> Stylist:
+        """Raises UnknownName."""
+        self.library.find(model)  # the page's word: only names of models may fill the dictionary
+        return self._stylists.setdefault(model, Stylist(self.engine, model))
 
     def models(self, task: str) -> list[str]:
         """Names of the installed models of a tab. Folders that cannot be read are left out: the page must open."""
@@ -29,6 +53,11 @@ class Services:
         """What a first visit shows: the defaults, of a model that is installed where there is one."""
         settings, names = ExploreSettings(), self.models("explore")
         return settings if settings.model in names or not names else settings.replace(model=names[0])
+
+    def close(self) -> None:
+        """Stop what is being made, and forget what visitors brought."""
+        self.tasks.close()
+        self.desks.close()
 
     def _task(self, name: str) -> str | None:
         try:

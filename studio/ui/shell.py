@@ -12,10 +12,14 @@ from studio.ui.components.header import header
 from studio.ui.i18n import LANGUAGES, text
 from studio.ui.services import Services
 
-_SHARED = (Path(__file__).parent / "components" / "page.js").read_text(encoding="utf-8")
-HEAD = f"<script>{_SHARED}</script>"  # Gradio runs it before any component's own script
+_COMPONENTS = Path(__file__).parent / "components"
+_SHARED = ("page", "files", "dropzone", "compare", "brush")  # what any component may call; page.js is the first
+# Gradio runs them before any component's own script
+HEAD = "".join(f"<script>{(_COMPONENTS / f'{name}.js').read_text(encoding='utf-8')}</script>" for name in _SHARED)
 
+# Gradio reports its own choice of the first tab as if the reader had made it: none is kept before the kept one is read.
 _REOPEN = """() => {
+  atelier.reopened = true;
   const selected = atelier.recall("tab");
   return NAMES.includes(selected) ? { __type__: "update", selected } : undefined;
 }"""
@@ -30,7 +34,7 @@ def build(services: Services, language: str | None = None) -> gr.Blocks:
             for tab in found:
                 with gr.Tab(text(tab.TITLE), id=name_of(tab)) as place:
                     tab.build(services)
-                place.select(fn=None, js=f"() => atelier.keep('tab', '{name_of(tab)}')")
+                place.select(fn=None, js=f"() => {{ if (atelier.reopened) atelier.keep('tab', '{name_of(tab)}'); }}")
         page.load(fn=None, outputs=bar, js=_REOPEN.replace("NAMES", json.dumps([name_of(tab) for tab in found])))
     return page
 

@@ -1,5 +1,6 @@
 """What the page's tests share: the tiny models as services, and one page served over them."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,13 +19,20 @@ def services(library: Library) -> Services:
     return Services.on(library, "cpu")
 
 
-@pytest.fixture(scope="session")
-def served(library: Library) -> Iterator[str]:
-    """The address of a page over the tiny models."""
-    command = [sys.executable, "-m", "tests.ui.serve", str(library.roots[0])]
+@contextlib.contextmanager
+def serving(models: Path) -> Iterator[str]:
+    """The address of a page over a folder of models."""
+    command = [sys.executable, "-m", "tests.ui.serve", str(models)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         url = server.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), f"the page was not served: {url!r}"
         yield url
         server.stdin.close()
         server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def served(library: Library) -> Iterator[str]:
+    """The address of a page over the tiny models."""
+    with serving(library.roots[0]) as url:
+        yield url

@@ -20,7 +20,9 @@ from studio.ui.shell import build
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    page = build(Services.on(Library((Path(sys.argv[1]),)), "cpu"))
+    services = Services.on(Library((Path(sys.argv[1]),)), "cpu")
+    page = build(services)
     print(launch(page, choose_address(None, None, share=False, auth=None, environ={})), flush=True)
     sys.stdin.read()
     page.close()
+    services.close()

@@ -27,18 +27,19 @@ class Controls:
         options = {"step": step, "buttons": [], "min_width": 140, **self._named(key, label), **more}
         return self._keep(key, gr.Slider(low, high, value, **options))
 
-    def number(self, key: str, value: int, high: int) -> gr.Number:
+    def number(self, key: str, value: int, high: int, **more: Any) -> gr.Number:
         """A whole number from 0 to `high`."""
         limits = {"precision": 0, "minimum": 0, "maximum": high}
-        return self._keep(key, gr.Number(value, min_width=120, **limits, **self._named(key)))
+        return self._keep(key, gr.Number(value, min_width=120, **limits, **self._named(key), **more))
 
     def choice(self, key: str, value: str, values: list[str], **more: Any) -> gr.Radio:
         """One of a few; the message of each is `<view>.<key>_<value>`."""
         choices = [(text(f"{self.view}.{key}_{v}"), v) for v in values]
         return self._keep(key, gr.Radio(choices, value=value, elem_classes="choice", **self._named(key), **more))
 
-    def menu(self, key: str, value: str, values: list[str]) -> gr.Dropdown:
-        return self._keep(key, gr.Dropdown(values, value=value if value in values else None, **self._named(key)))
+    def menu(self, key: str, value: str, values: list[str], **more: Any) -> gr.Dropdown:
+        chosen = value if value in values else None
+        return self._keep(key, gr.Dropdown(values, value=chosen, **self._named(key), **more))
 
     def button(self, action: str, label: str = "", style: str = "quiet") -> gr.Button:
         """A button for an action of the view (see live.js)."""

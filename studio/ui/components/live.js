@@ -6,7 +6,7 @@
 const t = atelier.t.bind(atelier);
 const { view, defaults } = props;
 const box = element.querySelector(".live");
-const img = box.querySelector("img");
+const img = box.querySelector(".live-picture");
 const alertLine = box.querySelector("[role=alert]");
 const statusLine = box.querySelector("[role=status]");
 const button = (name) => box.querySelector(`[data-do=${name}]`);
@@ -14,7 +14,9 @@ atelier.translate(element);
 img.alt = t("live.name");
 
 const page = atelier.pageName();
-const keys = Object.entries(defaults).flatMap(([k, v]) => (Array.isArray(v) ? v.map((_, i) => `${k}.${i}`) : [k]));
+const keys = Object.entries(defaults)
+  .filter(([k]) => !props.uncontrolled.includes(k))
+  .flatMap(([k, v]) => (Array.isArray(v) ? v.map((_, i) => `${k}.${i}`) : [k]));
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const copy = (settings) => JSON.parse(JSON.stringify(settings));
 
@@ -36,6 +38,10 @@ let waiting = null; // {settings, at}: what to ask for when the request under wa
 let busy = false;
 let inputAt = null; // when the person last moved something, on performance.now()'s clock
 
+// What a tab's own script may add: to a request; to what is done with an answer; how to send again what the server has
+// forgotten (true: ask again); to which buttons can be pressed.
+const hooks = { asks: () => ({}), shows: async () => {}, sends: async () => false, lights: () => {} };
+
 // ---- asking for pictures
 
 function request() {
@@ -46,25 +52,31 @@ function request() {
 
 async function work() {
   busy = true;
+  box.setAttribute("aria-busy", true);
   clearTimeout(settling);
   while (waiting) {
     const job = waiting;
     waiting = null;
-    const answer = await server.draw({ page, n: ++asked, settings: job.settings });
-    if (answer?.picture) await show(answer, job);
+    const answer = await server.draw({ page, n: ++asked, settings: job.settings, ...hooks.asks() });
+    if (answer?.picture || answer?.empty) await show(answer, job);
+    else if (answer?.missing) waiting ??= (await hooks.sends(answer.missing)) ? { ...job, settings: current } : null;
     else if (!answer?.stale) fail(answer?.error ?? t("live.lost"));
   }
   busy = false;
+  box.removeAttribute("aria-busy");
   settling = setTimeout(settle, 300);
 }
 
 async function show(answer, job) {
-  img.src = answer.picture;
-  await img.decode();
+  await hooks.shows(answer, job.settings);
+  if (answer.picture) {
+    img.src = answer.picture;
+    await img.decode();
+  }
   const detail = { n: asked, total_ms: performance.now() - job.at, server_ms: answer.ms };
   shown = job.settings;
   say(alertLine, "");
-  box.classList.add("has-picture");
+  box.classList.toggle("has-picture", Boolean(answer.picture));
   box.dataset.pictures = Number(box.dataset.pictures ?? 0) + 1;
   box.dataset.timing = JSON.stringify(detail);
   box.dispatchEvent(new CustomEvent("atelier:picture", { bubbles: true, detail }));
@@ -129,7 +141,7 @@ function set(patch) {
     dirty.add(key);
     expected.set(key, { value, until: performance.now() + 1000 });
   }
-  if (!dirty.size && shown) return;
+  if (same(next, current) && shown) return;
   current = next;
   request();
   if (dirty.size) trigger("controls");
@@ -178,6 +190,7 @@ function lightButtons() {
   button("undo").disabled = !past.length;
   button("redo").disabled = !future.length;
   button("save").disabled = shown === null;
+  hooks.lights();
 }
 
 // ---- files
@@ -215,29 +228,8 @@ async function open(file) {
   else say(alertLine, sentence || (answer?.error ?? t("live.lost")));
 }
 
-const chooser = box.querySelector("input[type=file]");
-chooser.addEventListener("change", async () => { await open(chooser.files[0]); chooser.value = ""; });
-
-let inside = 0; // dragenter and dragleave also come from the elements within
-const dragsFiles = (event) => event.dataTransfer?.types.includes("Files");
-box.addEventListener("dragenter", (event) => {
-  if (!dragsFiles(event)) return;
-  event.preventDefault();
-  inside += 1;
-  box.classList.add("drop");
-});
-box.addEventListener("dragover", (event) => { if (dragsFiles(event)) event.preventDefault(); });
-box.addEventListener("dragleave", () => {
-  inside = Math.max(0, inside - 1);
-  if (!inside) box.classList.remove("drop");
-});
-box.addEventListener("drop", (event) => {
-  if (!dragsFiles(event)) return;
-  event.preventDefault();
-  inside = 0;
-  box.classList.remove("drop");
-  open(event.dataTransfer.files[0]);
-});
+const chooser = box.querySelector(".live-tools input[type=file]");
+atelier.dropzone(box, { chooser, taken: (files) => actions.take(files) });
 
 // ---- what the rest of the page may call
 
@@ -246,6 +238,7 @@ const actions = {
   redo: () => travel(future, past),
   save,
   open: () => chooser.click(),
+  take: (files) => open(files[0]),
 };
 const live = {
   changed, set, written, actions, page,

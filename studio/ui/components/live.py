@@ -83,22 +83,33 @@ def data_url(kind: str, data: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def control_keys(config: Config) -> list[str]:
+def control_keys(config: Config, uncontrolled: Iterable[str] = ()) -> list[str]:
     """One key for each control of the settings, in order; "dials.3" is the fourth number of the list "dials"."""
     keys = []
     for name, value in config.to_dict().items():
+        if name in uncontrolled:
+            continue
         keys += [f"{name}.{i}" for i in range(len(value))] if isinstance(value, list) else [name]
     return keys
 
 
-def live_view(view: str, defaults: Config, server: Iterable[Callable[[Any], Answer]], script: str = "") -> gr.HTML:
+def live_view(
+    view: str,
+    defaults: Config,
+    server: Iterable[Callable[[Any], Answer]],
+    script: str = "",
+    template: Path = _HERE / "live.html",
+    uncontrolled: Iterable[str] = (),
+    **props: Any,
+) -> gr.HTML:
     """The component. `server` are the functions draw, save and open; `script` runs after live.js, within it.
 
-    The page finds it as `atelier.live[view]`. Its event `controls` writes the settings to the controls; `model` says
+    `template`: other markup with the same roles. Settings in `uncontrolled` have no control of Gradio's: the script sets
+    them. `props` are for the script. The page finds it as `atelier.live[view]`. Its event `controls` writes the settings to the controls; `model` says
     that the picture is the first of another model. `connect` it with the controls.
     """
     return gr.HTML(
-        html_template=(_HERE / "live.html").read_text(encoding="utf-8"),
+        html_template=template.read_text(encoding="utf-8"),
         js_on_load=(_HERE / "live.js").read_text(encoding="utf-8") + script,
         apply_default_css=False,
         server_functions=[answering(ask) for ask in server],
@@ -106,12 +117,20 @@ def live_view(view: str, defaults: Config, server: Iterable[Callable[[Any], Answ
         view=view,
         defaults=defaults.to_dict(),
         max_file_bytes=MAX_FILE_BYTES,
+        uncontrolled=list(uncontrolled),
+        **props,
     )
 
 
-def connect(live: gr.HTML, view: str, controls: Mapping[str, gr.components.Component], defaults: Config) -> None:
+def connect(
+    live: gr.HTML,
+    view: str,
+    controls: Mapping[str, gr.components.Component],
+    defaults: Config,
+    uncontrolled: Iterable[str] = (),
+) -> None:
     """Let the controls (by their keys) drive the view, and the view set the controls; both without the server."""
-    ordered = [controls[key] for key in control_keys(defaults)]
+    ordered = [controls[key] for key in control_keys(defaults, uncontrolled)]
     gr.on(
         [control.change for control in ordered],
         fn=None,

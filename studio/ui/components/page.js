@@ -26,6 +26,32 @@
       try { localStorage.setItem("atelier." + key, JSON.stringify(value)); } catch { /* the page works without */ }
     },
 
+    /**
+     * Single keys as names of actions while `element` can be seen; Ctrl or Cmd too, for undo and redo.
+     * A key that means something where the focus is stays there.
+     */
+    hotkeys(element, names, run) {
+      document.addEventListener("keydown", (event) => {
+        const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+        const name = names[key];
+        const command = event.ctrlKey || event.metaKey;
+        if (!name || event.altKey || event.defaultPrevented || !element.offsetParent) return;
+        if (command && !["undo", "redo"].includes(name)) return;
+        const at = (selector) => event.target.closest?.(selector);
+        if (at("textarea, select, [role=listbox], input:not([type=range], [type=radio], [type=checkbox])")) return;
+        if (key.startsWith("Arrow") && at("input, [role=tab]")) return;
+        if (key === " " && at("input, button, a, summary, [role=tab]")) return;
+        event.preventDefault();
+        run(command && event.shiftKey && name === "undo" ? "redo" : name);
+      });
+    },
+
+    /** Fill a slider's track up to its value, where the style sheet draws it so. */
+    fillTrack(range) {
+      const part = (range.value - range.min) / (range.max - range.min || 1);
+      range.style.setProperty("--range_progress", `${100 * part}%`);
+    },
+
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0],
 
     /** A name for this visit: 32 hexadecimal digits. */

@@ -42,21 +42,7 @@ document.addEventListener("pointerdown", (event) => {
   if (playing && event.target.closest?.("#explore-walk")) actions.play();
 }, true);
 
-const shortcuts = {
+atelier.hotkeys(element, {
   r: "random", ArrowLeft: "previous", ArrowRight: "next", e: "random_end", x: "swap", " ": "play",
   d: "shuffle_dials", 0: "reset_dials", z: "undo", y: "redo", s: "save", o: "open",
-};
-document.addEventListener("keydown", (event) => {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const name = shortcuts[key];
-  const command = event.ctrlKey || event.metaKey;
-  if (!name || event.altKey || event.defaultPrevented || !element.offsetParent) return;
-  if (command && !["undo", "redo"].includes(name)) return;
-  // A key that means something where the focus is stays there.
-  const at = (selector) => event.target.closest?.(selector);
-  if (at("textarea, select, [role=listbox], input:not([type=range], [type=radio], [type=checkbox])")) return;
-  if (key.startsWith("Arrow") && at("input, [role=tab]")) return;
-  if (key === " " && at("input, button, a, summary, [role=tab]")) return;
-  event.preventDefault();
-  actions[command && event.shiftKey && name === "undo" ? "redo" : name]();
-});
+}, (name) => actions[name]());

@@ -1,0 +1,119 @@
+// Files between this page and its desk on the server, in pieces, and a store in this browser that outlives a reload.
+(() => {
+  const PIECE = 8 << 20; // bytes, as studio/ui/desks.py takes them
+  const STORE_ITEM = 64 << 20; // larger files are not kept in the browser
+  const STORE_ITEMS = 40;
+
+  // One visitor's desk: the same after a reload, another in every window.
+  function deskName() {
+    try {
+      const kept = sessionStorage.getItem("atelier.desk");
+      if (/^[0-9a-f]{32}$/.test(kept)) return kept;
+      const made = atelier.pageName();
+      sessionStorage.setItem("atelier.desk", made);
+      return made;
+    } catch { return atelier.pageName(); }
+  }
+
+  // ---- the store: files by their hash, those used last
+
+  let opened = null;
+  function store() {
+    opened ??= new Promise((done, failed) => {
+      const asked = indexedDB.open("atelier", 1);
+      asked.onupgradeneeded = () => asked.result.createObjectStore("files", { keyPath: "id" }).createIndex("used", "used");
+      asked.onsuccess = () => done(asked.result);
+      asked.onerror = () => failed(asked.error);
+    });
+    return opened;
+  }
+  async function within(mode, work) {
+    try {
+      const transaction = (await store()).transaction("files", mode);
+      return await new Promise((done, failed) => {
+        const asked = work(transaction.objectStore("files"));
+        transaction.oncomplete = () => done(asked.result);
+        transaction.onerror = transaction.onabort = () => failed(transaction.error);
+      });
+    } catch { return undefined; } // forbidden or full: the page works without
+  }
+  async function keep(id, file, name) {
+    if (file.size > STORE_ITEM) return;
+    await within("readwrite", (files) => files.put({ id, name, file, used: Date.now() }));
+    const ids = (await within("readonly", (files) => files.index("used").getAllKeys())) ?? [];
+    for (const old of ids.slice(0, Math.max(0, ids.length - STORE_ITEMS))) {
+      await within("readwrite", (files) => files.delete(old));
+    }
+  }
+  async function kept(id) {
+    const found = await within("readonly", (files) => files.get(id));
+    if (found) within("readwrite", (files) => files.put({ ...found, used: Date.now() }));
+    return found ? new File([found.file], found.name, { type: found.file.type }) : null;
+  }
+
+  // ---- the way there and back
+
+  /** Send a file through the server function `receive`; what it answered to the last piece. `remember`: in the store too. */
+  async function send(receive, file, progress = () => {}, remember = true) {
+    const upload = atelier.pageName();
+    let answer = { error: atelier.t("live.lost") };
+    for (let offset = 0; offset === 0 || offset < file.size; offset += PIECE) {
+      const piece = file.slice(offset, offset + PIECE);
+      const fields = { desk: atelier.files.desk, upload, name: file.name || "picture", size: file.size, offset };
+      answer = (await receive({ binary: true, data: { ...fields, piece: new File([piece], "piece") } })) ?? answer;
+      if (answer.error) return answer;
+      progress(Math.min(1, (offset + PIECE) / file.size));
+    }
+    if (answer.id && remember) await keep(answer.id, file, file.name || "picture");
+    return answer;
+  }
+
+  /** Fetch a file of the desk through the server function `take` and hand it to the person; a sentence if it failed. */
+  async function download(take, file, progress = () => {}) {
+    const pieces = [];
+    for (let offset = 0; offset < file.bytes; ) {
+      const answer = await take({ desk: atelier.files.desk, file: file.id, offset });
+      if (!answer?.piece) return answer?.error ?? atelier.t("live.lost");
+      const piece = Uint8Array.from(atob(answer.piece), (c) => c.charCodeAt(0));
+      pieces.push(new Blob([piece])); // a Blob may lie on the disk, where an array stays in memory
+      offset += piece.length;
+      progress(offset / file.bytes);
+    }
+    save(new Blob(pieces), file.name);
+    return "";
+  }
+
+  function save(blob, name) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }
+
+  // ---- what was dropped or pasted
+
+  /** The files of a drop; those of folders with their paths as names, in order. */
+  async function dropped(transfer) {
+    const entries = [...(transfer.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+    const files = [];
+    for (const entry of entries) await walk(entry, files, 0);
+    return files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  }
+  async function walk(entry, files, depth) {
+    if (entry.name.startsWith(".") || depth > 8 || files.length >= 2000) return;
+    if (entry.isFile) {
+      files.push(await new Promise((done, failed) => entry.file(done, failed)));
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) { // a reader gives a hundred at a time
+      const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      if (!some.length) return;
+      for (const inner of some) await walk(inner, files, depth + 1);
+    }
+  }
+
+  atelier.files = { desk: deskName(), keep, kept, send, download, save, dropped };
+})();

@@ -1,0 +1,360 @@
+"""The parts that tabs are made of, in a real browser, without a server: brush, divider, drop zone."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from studio.ui.i18n import messages
+from studio.ui.shell import HEAD
+from studio.ui.theme import CSS
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary on the PATH")
+
+STEP = 32  # grey levels between two labels
+PAGE = """<!doctype html><html><head><script>window.gradio_config = { i18n_translations: { en: MESSAGES } };</script>
+HEAD<style>CSS
+  body { margin: 0; } .stage-frame { display: block; width: 400px; height: 200px; aspect-ratio: auto; margin: 0; }</style></head>
+<body><div class="stage has-picture" id="box">
+  <div class="stage-frame"><div class="stage-sheet"><img class="compare-before" alt=""><img class="compare-after" alt=""></div>
+  <div class="compare-divider"><span></span></div></div>
+  <div><div class="brush-tools"></div></div></div><input id="a"><div id="other" tabindex="0">x</div>
+<script>
+  window.told = [];
+  window.frame = document.querySelector(".stage-frame");
+  window.start = () => {
+    window.brush = atelier.brush({
+      frame, sheet: frame.firstElementChild, tools: document.querySelector(".brush-tools"),
+      labels: [{ value: 5, name: "keep", colour: "#3c9d5b" }, { value: 1, name: "one", colour: "#d94f3d" }],
+      changed: (file) => told.push(file), failed: (sentence) => { window.sentence = sentence; },
+    });
+    brush.open(400, 200);
+    brush.show(true);
+  };
+</script></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 800, "height": 600}, has_touch=True)
+    context.set_default_timeout(5000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    text = PAGE.replace("MESSAGES", json.dumps(messages("en"))).replace("HEAD", HEAD)
+    page.set_content(text.replace("CSS", CSS.read_text(encoding="utf-8")))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def brush(page: Any) -> Any:
+    page.evaluate("start()")
+    return page
+
+
+def label(page: Any, x: float, y: float) -> int:
+    """What is painted at a place, both from 0 to 1."""
+    return page.evaluate("([x, y]) => brush.labelAt(x, y)", [x, y])
+
+
+def drag(page: Any, *places: tuple[float, float]) -> None:
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=4)
+    page.mouse.up()
+
+
+def mask(page: Any, file: str = "brush.file()") -> np.ndarray | None:
+    """A mask file's labels [H, W]; None where there is none because nothing is painted."""
+    body = page.evaluate(
+        f"""async () => {{
+        const file = await {file};
+        return file && Array.from(new Uint8Array(await file.arrayBuffer()));
+        }}"""
+    )
+    if body is None:
+        return None
+    grey = np.asarray(Image.open(io.BytesIO(bytes(body))).convert("L"))
+    assert set(np.unique(grey)) <= {STEP * i for i in range(8)}
+    return grey // STEP
+
+
+def png(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+UPLOAD = """async (body) => brush.upload(new File([new Uint8Array(body)], "mask.png", { type: "image/png" }))"""
+
+
+def test_a_stroke_is_a_mask(brush: Any) -> None:
+    drag(brush, (100, 100), (300, 100))
+    painted = mask(brush)
+    assert painted.shape == (200, 400)
+    assert (painted[100, 100:300] == 5).all()
+    assert set(np.unique(painted)) == {0, 5}
+    # A round brush: as far up as down, and no further than its radius to the sides.
+    column = np.flatnonzero(painted[:, 200])
+    assert abs((column.min() + column.max()) / 2 - 99.5) <= 1
+    radius = (column.max() - column.min() + 1) / 2
+    row = np.flatnonzero(painted[100])
+    assert abs(row.min() - (100 - radius)) <= 1.5 and abs(row.max() - (299 + radius)) <= 1.5
+
+
+def test_the_page_is_told_once_a_stroke_is_done(brush: Any) -> None:
+    drag(brush, (100, 100), (300, 100))
+    brush.wait_for_function("told.length === 1")
+    assert (mask(brush, "told[0]") == mask(brush)).all()
+    brush.click("[data-brush=clear]")
+    brush.wait_for_function("told.length === 2")
+    assert mask(brush, "told[1]") is None
+
+
+def test_labels_do_not_mix_at_their_edges(brush: Any) -> None:
+    drag(brush, (100, 100), (300, 100))
+    brush.click("[data-label='1']")
+    drag(brush, (200, 40), (200, 160))
+    assert set(np.unique(mask(brush))) == {0, 1, 5}
+    assert (label(brush, 0.5, 0.5), label(brush, 0.3, 0.5), label(brush, 0.5, 0.3)) == (1, 5, 1)
+
+
+def test_erasing_undoing_and_clearing(brush: Any) -> None:
+    drag(brush, (100, 100), (300, 100))
+    brush.click("[data-brush=erase]")
+    drag(brush, (200, 100), (201, 100))
+    assert (label(brush, 0.5, 0.5), label(brush, 0.3, 0.5)) == (0, 5)
+    brush.click("[data-brush=undo]")
+    assert label(brush, 0.5, 0.5) == 5
+    brush.click("[data-brush=redo]")
+    assert label(brush, 0.5, 0.5) == 0
+    brush.click("[data-brush=clear]")
+    assert label(brush, 0.3, 0.5) == 0
+    assert mask(brush) is None
+    assert brush.is_disabled("[data-brush=clear]")
+    for _ in range(3):
+        brush.click("[data-brush=undo]")
+    assert brush.evaluate("brush.empty") and brush.is_disabled("[data-brush=undo]")
+
+
+def test_inverting(brush: Any) -> None:
+    drag(brush, (100, 100), (300, 100))
+    brush.click("[data-brush=invert]")
+    assert (label(brush, 0.5, 0.5), label(brush, 0.5, 0.05)) == (0, 5)
+
+
+def test_the_brush_has_a_size(brush: Any) -> None:
+    widths = []
+    for size, x in ((10, 100), (100, 300)):
+        brush.fill(".brush-size input", str(size))
+        drag(brush, (x, 100), (x + 1, 100))
+        widths.append(int((mask(brush)[:, x] > 0).sum()))
+    assert widths[0] < 6
+    assert 195 <= widths[1] <= 200  # a quarter of the longest side as radius: 100 px
+
+
+def test_everything_by_keyboard(brush: Any) -> None:
+    brush.focus(".brush-canvas")
+    for key in ("ArrowLeft", "ArrowRight", " ", "Shift+ArrowRight", "Shift+ArrowRight", " "):
+        brush.keyboard.press(key)
+    assert label(brush, 0.5, 0.5) == 5
+    right = np.flatnonzero(mask(brush)[100]).max()
+    assert right > 230
+    brush.keyboard.press("Shift+ArrowRight")  # the brush is lifted
+    assert np.flatnonzero(mask(brush)[100]).max() == right
+    brush.keyboard.press("2")
+    for key in (" ", " "):
+        brush.keyboard.press(key)
+    assert 1 in mask(brush)
+    brush.keyboard.press("Control+z")
+    assert 1 not in mask(brush)
+    brush.keyboard.press("e")
+    assert brush.get_attribute("[data-brush=erase]", "aria-pressed") == "true"
+    before = int(brush.input_value(".brush-size input"))
+    brush.keyboard.press("]")
+    assert int(brush.input_value(".brush-size input")) > before
+    brush.keyboard.press("Delete")
+    assert brush.evaluate("brush.empty")
+
+
+def test_what_is_painted_while_zoomed_lies_where_it_was_seen(brush: Any) -> None:
+    brush.focus(".brush-canvas")
+    for key in ("+", "+"):
+        brush.keyboard.press(key)
+    assert brush.evaluate("brush.zoom") == 2.25
+    drag(brush, (200, 100), (201, 100))  # the middle stays the middle
+    place = np.argwhere(mask(brush) > 0).mean(axis=0)
+    assert np.abs(place - (99.5, 199.5)).max() < 2
+    drag(brush, (10, 10), (11, 10))
+    corner = np.argwhere(mask(brush) > 0).min(axis=0)
+    assert 40 < corner[0] < 70 and 90 < corner[1] < 130  # (10 - 200) / 2.25 + 200 = 116, less a radius
+    brush.keyboard.press("0")
+    assert brush.evaluate("brush.zoom") == 1
+
+
+def test_two_fingers_zoom_and_paint_nothing(brush: Any) -> None:
+    client = brush.context.new_cdp_session(brush)
+    touch = lambda kind, *points: client.send(
+        "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": i} for i, x, y in points]}
+    )
+    touch("touchStart", (0, 180, 100))
+    touch("touchStart", (0, 180, 100), (1, 220, 100))
+    for by in (20, 40, 60):
+        touch("touchMove", (0, 180 - by, 100), (1, 220 + by, 100))
+    touch("touchEnd")
+    assert brush.evaluate("brush.zoom") == pytest.approx(4, rel=0.05)
+    assert brush.evaluate("brush.empty")
+    touch("touchStart", (0, 200, 100))
+    touch("touchMove", (0, 220, 100))
+    touch("touchEnd")
+    assert label(brush, 0.5, 0.5) == 5
+
+
+def test_a_large_picture_has_a_coarser_mask(brush: Any) -> None:
+    brush.evaluate("brush.open(8000, 4000)")
+    drag(brush, (200, 100), (201, 100))
+    assert mask(brush).shape == (1024, 2048)
+
+
+def test_an_uploaded_mask_is_what_is_light(brush: Any) -> None:
+    half = np.zeros((100, 200), np.uint8)
+    half[:, 100:] = 255
+    brush.evaluate(UPLOAD, list(png(half)))
+    painted = mask(brush)
+    assert (painted[:, :198] == 0).all() and (painted[:, 202:] == 5).all()
+    brush.click("[data-brush=undo]")
+    assert brush.evaluate("brush.empty")
+
+
+def test_a_mask_of_another_shape_is_asked_about(brush: Any) -> None:
+    white = np.full((100, 100), 255, np.uint8)
+    brush.evaluate(UPLOAD, list(png(white)))
+    assert "100 × 100 px, the picture 400 × 200" in brush.inner_text(".brush-ask")
+    brush.click("[data-brush=cancel]")
+    assert brush.is_hidden(".brush-ask") and brush.evaluate("brush.empty")
+    brush.evaluate(UPLOAD, list(png(white)))
+    brush.click("[data-brush=stretch]")
+    assert (mask(brush) == 5).all()
+
+
+def test_what_is_no_mask_is_said(brush: Any) -> None:
+    brush.evaluate(UPLOAD, list(b"no picture"))
+    assert brush.evaluate("sentence") == messages("en")["brush.no_picture"].replace("{name}", "mask.png")
+
+
+def test_a_mask_comes_back_as_it_was(brush: Any) -> None:
+    drag(brush, (100, 100), (300, 100))
+    brush.click("[data-label='1']")
+    drag(brush, (200, 40), (200, 160))
+    first = mask(brush)
+    brush.evaluate("async () => { window.kept = await brush.file(); }")
+    brush.click("[data-brush=clear]")
+    brush.wait_for_timeout(400)
+    brush.evaluate("told.length = 0")
+    brush.evaluate("brush.load(kept)")
+    assert (mask(brush) == first).all()
+    brush.wait_for_timeout(400)
+    assert brush.evaluate("told.length") == 0  # what was given is no news
+    brush.evaluate("brush.load(null)")
+    assert mask(brush) is None
+
+
+def test_the_divider_follows_mouse_and_keys(page: Any) -> None:
+    page.evaluate("window.divider = atelier.compare(frame, { key: 'test' })")
+    at = lambda: page.evaluate("divider.at")
+    assert at() == 0
+    drag(page, (300, 50), (100, 60))
+    assert at() == 25
+    page.mouse.move(390, 60)
+    assert at() == 25  # the button is up
+    assert page.evaluate("document.activeElement.className") == "compare-divider"
+    for key, place in (("ArrowRight", 27), ("Shift+ArrowLeft", 17), ("End", 100), ("ArrowRight", 100), ("Home", 0)):
+        page.keyboard.press(key)
+        assert at() == place
+    page.keyboard.press("PageUp")
+    assert page.get_attribute(".compare-divider", "aria-valuenow") == "10"
+    assert page.get_attribute(".compare-divider", "aria-valuetext") == "10% before"
+    box = page.locator(".compare-after").bounding_box()
+    clip = page.evaluate("getComputedStyle(document.querySelector('.compare-after')).clipPath")
+    assert clip == "inset(0px 0px 0px 10%)" and box["width"] == 400
+
+
+def test_a_finger_that_scrolls_leaves_the_divider(page: Any) -> None:
+    page.evaluate("window.divider = atelier.compare(frame, { key: 'test' })")
+    move = """([x0, y0, x1, y1]) => {
+      const event = (kind, x, y) => frame.dispatchEvent(new PointerEvent(kind, {
+        bubbles: true, clientX: x, clientY: y, pointerType: "touch", pointerId: 1, isPrimary: true }));
+      frame.setPointerCapture = () => {};
+      event("pointerdown", x0, y0); event("pointermove", x1, y1); event("pointerup", x1, y1);
+      return divider.at;
+    }"""
+    assert page.evaluate(move, [200, 50, 204, 150]) == 0
+    assert page.evaluate(move, [200, 50, 240, 60]) == 60
+
+
+DROP = """([selector, names]) => {
+  const data = new DataTransfer();
+  for (const name of names) data.items.add(new File([name], name, { type: "image/png" }));
+  const fire = (kind, target) => target.dispatchEvent(
+    new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: data }));
+  const target = document.querySelector(selector);
+  fire("dragenter", target);
+  const lit = document.querySelector("#box").classList.contains("drop");
+  fire("dragover", target);
+  const unhandled = fire("drop", target);
+  return [lit, !unhandled];
+}"""
+
+
+def test_files_are_dropped(page: Any) -> None:
+    page.evaluate(
+        "atelier.dropzone(document.querySelector('#box'), { taken: (files) => told.push(files.map((f) => f.name)) })"
+    )
+    assert page.evaluate(DROP, [".compare-divider", ["a.png", "b.png"]]) == [True, True]
+    page.wait_for_function("told.length === 1")
+    assert page.evaluate("told[0]") == ["a.png", "b.png"]
+    assert page.evaluate("document.querySelector('#box').classList.contains('drop')") is False
+    # What misses the place is not taken; nor does the browser leave the page for it.
+    assert page.evaluate(DROP, ["#other", ["c.png"]]) == [False, True]
+    assert page.evaluate("told.length") == 1
+
+
+def test_a_paste_goes_to_where_the_focus_is(page: Any) -> None:
+    page.evaluate(
+        """() => {
+        atelier.pastezone(document.querySelector("#box"), (files) => told.push("box " + files[0].name));
+        atelier.pastezone(document.querySelector("#other"), (files) => told.push("other " + files[0].name));
+        window.paste = (...names) => {
+          const clipboardData = new DataTransfer();
+          for (const name of names) clipboardData.items.add(new File(["x"], name));
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, cancelable: true }));
+        };
+        paste("1.png");
+        document.querySelector("#other").focus();
+        paste("2.png");
+        document.querySelector("#box").hidden = true;
+        document.activeElement.blur();
+        paste("3.png");
+        paste();
+        }"""
+    )
+    assert page.evaluate("told") == ["box 1.png", "other 2.png", "other 3.png"]
