@@ -46,7 +46,7 @@ class Style(Protocol):
     texture: Tensor  # [S, hidden]
 
 
-Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order
+Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order, and of the result
 
 
 class Folded(Protocol):

@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():  # renaming would find out too, when all of a film has been drawn
         raise DiskError(f"{path} is a folder; give the name of a file in it")
-    with disk_errors(path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-    beside = Path(name)
+    beside = _beside(path)
     try:
+        with disk_errors(path):
+            beside.touch(0o600, exist_ok=False)
         with _errors_within(beside, path):
             yield beside
         with disk_errors(path):
@@ -106,10 +105,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.is_file():
         raise DiskError(f"{path} is a file, not a folder; choose another name")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    beside = _beside(path)
     try:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.mkdir(0o700)
         with _errors_within(beside, path):
             yield beside
         with disk_errors(path):
@@ -121,6 +121,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
+
+
+def _beside(path: Path) -> Path:
+    """A name for what becomes `path`. It is known before anything is there, so that an interrupt finds what to remove."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def _flush(file: Path) -> None:

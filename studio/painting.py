@@ -20,7 +20,7 @@ from torch import Tensor
 
 from studio.canvas import Canvas, Mirrored, Scaled, Whole, Window, everything, pieces
 from studio.capabilities import Folded, Statistics, Style, Styler
-from studio.models.style import MULTIPLE, StyleCode, colour, colours, whiten
+from studio.models.style import MULTIPLE, StyleCode, balanced, colour, colours, whiten
 
 BASE_SIDE = 640  # px; longest side of the copy on which strokes of size 1 are painted
 SAME_SIZE = 1.5  # times its size: a photo not larger than this is painted at once
@@ -114,7 +114,8 @@ class Painter:
             return self._fold(look, 0)(small).clamp_(-1, 1), look
         mean, root = colours(small)
         painted, statistics = self.network.paint(whiten(small, mean, root), self.style.texture)
-        painted = colour(painted, *((mean, root) if self.keep else (self.style.mean, self.style.root))).clamp_(-1, 1)
+        colours_of = (mean, root) if self.keep else (self.style.mean, self.style.root)
+        painted = colour(balanced(painted, statistics[-1], colours_of[1]), *colours_of).clamp_(-1, 1)
         return painted, Look(mean, root, *colours(painted), (statistics,))
 
     def _fold(self, look: Look, index: int) -> Folded:

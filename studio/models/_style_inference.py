@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studio.models.style import (
-    DEVIATION_EPS, Statistics, StyleCode, StyledConv, StyleNetwork, add_grain, pad, upsampling_taps,
+    DEVIATION_EPS, Statistics, StyleCode, StyledConv, StyleNetwork, add_grain, balance, pad, upsampling_taps,
 )
 
 BLOCK_REACH, OTHER_REACH = 16, 38  # px: two 3x3 kernels at 1/8 of the side; all the layers outside of the blocks
@@ -64,13 +64,14 @@ class FoldedStyle(nn.Module):
         self.register_buffer("fine_grain", network.fine_grain.detach())
         self.reach = BLOCK_REACH * len(self.blocks) + OTHER_REACH
 
-        inverse, outside = torch.linalg.inv(root[0]), style.root[0]
+        drawn_mean, drawn_deviation = next(statistics)
+        inverse, outside = torch.linalg.inv(root[0]), style.root[0] * balance(drawn_deviation, style.root)
         self.down[0].take(inverse, mean[0])
         kernel = torch.einsum("ij,jokl->iokl", outside, network.draw.weight)
         self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
         recolour = outside @ inverse
         self.register_buffer("recolour", recolour[:, :, None, None])
-        self.register_buffer("bias", style.mean[0] + outside @ network.draw.bias - recolour @ mean[0])
+        self.register_buffer("bias", style.mean[0] + outside @ (network.draw.bias - drawn_mean.flatten()) - recolour @ mean[0])
 
     def forward(self, pictures: Tensor, top: int = 0, left: int = 0) -> Tensor:
         place = [torch.tensor([n], device=pictures.device) for n in (top, left)]

@@ -32,11 +32,12 @@ MULTIPLE = 8  # px; sides of the pictures that `paint` takes
 COLOUR_EPS = 0.01  # variance added to a picture's colours: flat skies are not blown up into noise
 DEVIATION_EPS = 1e-5
 VARIANCE_EPS = 1e-12
+BALANCE_EPS = 0.1  # of the variances that are brought to the style's: what has hardly any is not blown up into noise
 VECTOR = 2 * sum(CHANNELS)
 GRAIN = 4  # random numbers a place, at a quarter and at an eighth of the side
 STYLE_SPAN = 0.4  # whitened pictures are about this many times wider than [-1, 1]
 
-Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order
+Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order, and of the result
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def colours(pictures: Tensor) -> tuple[Tensor, Tensor]:
 def whiten(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     """pictures [N, 3, H, W] of these colours -> mean 0 and covariance at most 1, with the same hues."""
     inverse = torch.linalg.inv(root)
-    return _turn(pictures, inverse, -(inverse @ mean[:, :, None]))
+    return _turn(pictures, inverse, -(inverse * mean[:, None]).sum(dim=2, keepdim=True))
 
 
 def colour(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
@@ -92,9 +93,26 @@ def colour(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     return _turn(pictures, root, mean[:, :, None])
 
 
+def balanced(drawn: Tensor, statistics: tuple[Tensor, Tensor], root: Tensor) -> Tensor:
+    """drawn [N, 3, H, W] with these moments -> what `colour` gives the right colours to, whatever was drawn.
+
+    statistics: as in `Statistics`; root [N, 3, 3] of the colours it is to have.
+    """
+    mean, deviation = statistics
+    return (drawn - mean) * balance(deviation, root)[:, :, None, None]
+
+
+def balance(deviation: Tensor, root: Tensor) -> Tensor:
+    """deviation [N, 3, 1, 1] of what was drawn, root [N, 3, 3] -> gains [N, 3]. A picture in its own colours has gains of 1."""
+    # whitened pictures have variances of a little less than 1, for COLOUR_EPS was added before
+    wanted = 1 - COLOUR_EPS * torch.linalg.inv(root).square().sum(dim=2)
+    return ((wanted + BALANCE_EPS) / (deviation[:, :, 0, 0].square() + BALANCE_EPS)).sqrt()
+
+
 def _turn(pictures: Tensor, matrix: Tensor, term: Tensor) -> Tensor:
     """matrix [N, 3, 3] and term [N, 3, 1] on every pixel. A 1x1 convolution takes nine times as long on a CPU."""
-    return torch.baddbmm(term, matrix, pictures.flatten(2)).view_as(pictures)
+    with torch.autocast(pictures.device.type, enabled=False):  # half of the digits would show as bands
+        return torch.baddbmm(term, matrix, pictures.float().flatten(2)).view_as(pictures)
 
 
 def moments(x: Tensor, together: bool = False) -> tuple[Tensor, Tensor]:
@@ -261,7 +279,7 @@ class StyleNetwork(nn.Module):
     ) -> tuple[Tensor, Statistics]:
         """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> the same, painted; and the statistics.
 
-        texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own; `together`, the
+        The last of those are of what is painted, for `balanced`. texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own; `together`, the
         pictures are samples of one and share theirs. places [N, 2]: of the first pixel, for the grain; (0, 0) by default.
         """
         found: Statistics = []
@@ -278,8 +296,9 @@ class StyleNetwork(nn.Module):
         x = x + run(self.fine[1], run(self.fine[0], x))
         for layer in self.up[1:]:
             x = run(layer, x)
-        drawn = F.conv2d(pad(x, 1), self.draw.weight, self.draw.bias)
-        return low_frequencies(white) + drawn, found
+        drawn = low_frequencies(white) + F.conv2d(pad(x, 1), self.draw.weight, self.draw.bias)
+        found.append(moments(drawn, together) if given is None else given[len(found)])
+        return drawn, found
 
     def fold(self, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor) -> nn.Module:
         """A faster painter for one style, given statistics, and photos of colours `mean` [1, 3] and `root` [1, 3, 3].
@@ -296,7 +315,8 @@ class StyleNetwork(nn.Module):
         white = whiten(pictures, *colours(pictures))
         each = len(pictures) // len(style)
         mean, root = (t.repeat_interleave(each, dim=0) for t in (style.mean, style.root))
-        return colour(self.paint(white, style.texture)[0], mean, root).clamp(-1, 1)
+        drawn, statistics = self.paint(white, style.texture)
+        return colour(balanced(drawn, statistics[-1], root), mean, root).clamp(-1, 1)
 
 
 MODELS.register("style")(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from studio.capabilities import Styler
 from studio.models.style import (
-    StyleCode, StyleNetwork, blend, colour, colours, grain, moments, upsampling, whiten,
+    StyleCode, StyleNetwork, balanced, blend, colour, colours, grain, moments, upsampling, whiten,
 )
 from tests.tiny_style import CONFIG, make_network
 
@@ -94,6 +94,30 @@ def test_colour_undoes_whiten(noise: Callable, count: int) -> None:
     assert torch.allclose(colour(white, mean, root), pictures, atol=1e-5)
 
 
+def test_balanced_has_the_colours_wanted(noise: Callable) -> None:
+    """Whatever is drawn, of whatever strength, mean and variances come out as they are in the other picture."""
+    drawn = noise(2, 3, 40, 40) * torch.tensor([2.0, 1.0, 3.0])[:, None, None] + 0.5
+    other = noise(2, 3, 30, 50) * torch.tensor([0.9, 0.5, 0.3])[:, None, None]
+    mean, root = colours(other)
+    found = colour(balanced(drawn, moments(drawn), root), mean, root)
+    assert torch.allclose(found.mean(dim=(2, 3)), mean, atol=1e-5)
+    assert torch.allclose(found.std(dim=(2, 3)), other.std(dim=(2, 3)), rtol=0.1)
+
+
+def test_a_picture_in_its_own_colours_is_balanced(noise: Callable) -> None:
+    picture = noise(1, 3, 40, 40) * torch.tensor([0.9, 0.2, 0.05])[:, None, None] + 0.1
+    mean, root = colours(picture)
+    white = whiten(picture, mean, root)
+    assert torch.allclose(colour(balanced(white, moments(white), root), mean, root), picture, atol=0.01)
+
+
+def test_noise_is_not_blown_up() -> None:
+    """What is all but grey gets three times its colour at most."""
+    _, root = colours(torch.rand(1, 3, 40, 40) * 2 - 1)
+    faint = torch.randn(1, 3, 40, 40) * 0.001
+    assert balanced(faint, moments(faint), root).std() < 0.0035
+
+
 def test_moments(noise: Callable) -> None:
     x = noise(2, 3, 4, 6) * 5 + 2
     mean, deviation = moments(x)
@@ -140,7 +164,7 @@ def test_given_its_own_statistics_it_paints_the_same(network: StyleNetwork, nois
     again, same = network.paint(white, code.texture, statistics)
     assert torch.allclose(painted, again, atol=1e-5)
     assert all(a is b for pair, other in zip(statistics, same) for a, b in zip(pair, other))
-    assert len(statistics) == 4 + 2 * CONFIG.blocks + 3 + 2
+    assert len(statistics) == 4 + 2 * CONFIG.blocks + 3 + 2 + 1
 
 
 def test_samples_together_count_as_one_picture(network: StyleNetwork, noise: Callable) -> None:
@@ -161,7 +185,7 @@ def test_folded_it_paints_the_same(network: StyleNetwork, noise: Callable, size:
     picture, code = noise(1, 3, *size), network.encode(noise(1, 3, 40, 40))
     mean, root = colours(picture)
     painted, statistics = network.paint(whiten(picture, mean, root), code.texture)
-    expected = colour(painted, code.mean, code.root)
+    expected = colour(balanced(painted, statistics[-1], code.root), code.mean, code.root)
     assert torch.allclose(expected.clamp(-1, 1), network(picture, code), atol=1e-6)
     with torch.inference_mode():
         found = network.fold(code, statistics, mean, root)(picture)
@@ -175,7 +199,8 @@ def test_folded_it_paints_other_pictures_the_same(network: StyleNetwork, noise: 
     statistics = network.paint(whiten(given, mean, root), code.texture)[1]
     picture = noise(1, 3, 24, 40) * 0.5 + 0.2
     white = whiten(picture, mean, root)
-    expected = colour(network.paint(white, code.texture, statistics)[0], code.mean, code.root)
+    painted, used = network.paint(white, code.texture, statistics)
+    expected = colour(balanced(painted, used[-1], code.root), code.mean, code.root)
     with torch.inference_mode():
         assert (network.fold(code, statistics, mean, root)(picture) - expected).abs().max() < 1e-4
 

@@ -20,7 +20,7 @@ from studio.checkpoint import load_network
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.library import BUNDLED
-from studio.models.style import VECTOR, StyleConfig, StyleNetwork, colour, colours, whiten
+from studio.models.style import VECTOR, StyleConfig, StyleNetwork, balanced, colour, colours, whiten
 from studio.nn.patch_discriminator import PatchDiscriminator
 from studio.presets import PHOTOS, STYLES, photo_path, style_path
 from train.augment import rotate_about_grey
@@ -115,7 +115,8 @@ class StyleRecipe(Recipe):
             white = whiten(photos, *colours(photos))
             code = G.encode(styles)
             spread = lambda t: t.repeat_interleave(each, dim=0)
-            drawn = G.paint(white, code.texture, places=places)[0]
+            drawn, statistics = G.paint(white, code.texture, places=places)
+            drawn = balanced(drawn, statistics[-1], spread(code.root))
             painted = colour(drawn, spread(code.mean), spread(code.root))
             with torch.no_grad():
                 recoloured = colour(white, spread(code.mean), spread(code.root)).clamp(-1, 1)
@@ -125,7 +126,8 @@ class StyleRecipe(Recipe):
             found = [(moments(r), covariance(r[layer])) for r, layer in zip((near, far), COVARIANCE_LAYERS)]
 
             own = G.encode(photos[:2])
-            same = colour(G.paint(white[:2], own.texture, places=places[:2])[0], own.mean, own.root)
+            same, statistics = G.paint(white[:2], own.texture, places=places[:2])
+            same = colour(balanced(same, statistics[-1], own.root), own.mean, own.root)
 
             with torch.no_grad():
                 vectors = spread(G.scaled_vector(styles))
