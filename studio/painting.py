@@ -27,6 +27,7 @@ SAME_SIZE = 1.5  # times its size: a photo not larger than this is painted at on
 STEP = 3.5  # the most by which a size is larger than the one before
 MOST = 2.0  # times its size: a photo is not enlarged more than this to make strokes finer
 PHOTO = 0.5  # share of the larger photo's own detail in what is painted next
+REPAINT = 0.35  # how much of a repainting is taken: of all of it, strokes would be drawn on strokes
 CRISP = 0.5  # 0: strokes as soft as if enlarged, 1: as sharp as the network paints them
 SAMPLES, SAMPLE_SIDE = 4, 128  # a side: how many samples measure a large picture, and of how many px
 TILE = 1152  # px; with its surroundings a tile takes up to 450 MB
@@ -103,7 +104,7 @@ class Painter:
                 if index == len(look.statistics):
                     look = self._measure(look, painted, source)
                 # little is repainted where little is larger: the strokes' size is a slider, and must not leap
-                share = min(math.log(max(size) / max(sizes[index - 1])) / math.log(SAME_SIZE), 1.0)
+                share = REPAINT * min(math.log(max(size) / max(sizes[index - 1])) / math.log(SAME_SIZE), 1.0)
                 painting = Repainted(self._fold(look, index), source, self.tile, share)
             if size != sizes[-1]:
                 painting = _keep(painting, self.tile, turn, each)

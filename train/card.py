@@ -20,6 +20,11 @@ class Task:
     command: str
 
 
+def _upscaler(config: Mapping[str, Any]) -> str:
+    larger = ", ".join(f"x{scale}" for scale in config.get("scales", ()) if scale > 1)
+    return f"enlarges by {larger} and removes noise" if larger else "removes noise"
+
+
 def _generator(config: Mapping[str, Any]) -> str:
     colour = "grey" if config.get("channels") == 1 else "colour"
     return f"{config.get('resolution')} x {config.get('resolution')} px, {colour}"
@@ -34,6 +39,21 @@ TASKS = {
         "image-to-image", "style-transfer", lambda config: "any photo in any painting's style, at any size",
         "photos along the top, paintings down the side; no photo was trained on",
         "python -m studio stylize PHOTO PAINTING --model {name} --out painted.png",
+    ),
+    "inpaint": Task(
+        "image-to-image", "inpainting, restoration",
+        lambda config: "fills holes of any shape in pictures of any size", "damaged, filled and whole, side by side",
+        "python -m studio restore PICTURE --mask MASK --model {name} --out restored.png",
+    ),
+    "damage": Task(
+        "image-segmentation", "restoration", lambda config: "suggests where a picture is damaged",
+        "damaged, what was damaged, what the model suggests (cracks red, losses green, stains blue, folds yellow)",
+        "python -m studio restore PICTURE --mask auto --detector {name} --out restored.png",
+    ),
+    "upscale": Task(
+        "image-to-image", "super-resolution, denoising, restoration", _upscaler,
+        "worn, cleaned and enlarged, and whole, side by side",
+        "python -m studio upscale PICTURE --scale 4 --model {name} --out larger.png",
     ),
 }
 

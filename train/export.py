@@ -46,7 +46,7 @@ def export(
         kimg=position.kimg,
         training={
             "recipe": name,
-            "settings": config.to_dict(),
+            "settings": config.published(),
             "pictures": found["pictures"],
             "hours": round(position.trained_s / 3600, 2),
             "images_per_s": last.get("images_per_s", 0.0),

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ class LoopConfig(Config):
         "lr", "d_lr", "r1_gamma",
     })
 
+    paths: ClassVar[frozenset[str]] = frozenset()  # settings that are files or folders of this machine
+
     kimg: float = setting(1000.0, "length of the training", low=0.001, high=1e6, unit="thousand pictures shown to D")
     batch: int = setting(32, "pictures a step, over all processes", low=2, high=8192)
     accumulate: int = setting(
@@ -47,6 +49,11 @@ class LoopConfig(Config):
     precision: str = setting(
         "auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"]
     )
+
+
+    def published(self) -> dict[str, Any]:
+        """The settings as an exported model has them: of paths, which tell of their owner, the last part alone."""
+        return {name: Path(value).name if name in self.paths else value for name, value in self.to_dict().items()}
 
 
 @dataclass(frozen=True)

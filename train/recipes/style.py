@@ -60,6 +60,7 @@ class StyleSettings(LoopConfig):
     identity_weight: float = setting(2.0, "how much a photo in its own style stays itself", low=0, high=1000, advanced=True)
     flat_weight: float = setting(0.5, "how much texture in flat areas is held down", low=0, high=1000, advanced=True)
 
+    paths: ClassVar[frozenset[str]] = frozenset({"styles"})
     changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {
         "content_weight", "style_weight", "covariance_weight", "adversarial_weight", "contrast_weight", "identity_weight", "flat_weight",
     }
@@ -88,7 +89,7 @@ class StyleRecipe(Recipe):
         if len(pictures):  # an export restores the weights alone
             self.styles = _open_styles(config)
             _calibrate(G, self.styles, config.resolution)
-        G, D = G.to(device), PatchDiscriminator(told=VECTOR).to(device)
+        G, D = G.to(device), PatchDiscriminator(told=VECTOR, spectral=True).to(device)
         self.networks = {"G": G, "D": D}
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
         self.optimizers = {
@@ -131,7 +132,7 @@ class StyleRecipe(Recipe):
 
             with torch.no_grad():
                 vectors = spread(G.scaled_vector(styles))
-            judged = D(drawn, vectors)
+            judged, _ = D(drawn, vectors)
             self.shown.append((paintings, drawn.detach(), vectors))
 
         terms = {
@@ -152,7 +153,7 @@ class StyleRecipe(Recipe):
         D = self.networks["D"]
         paintings, fakes, vectors = self.shown.pop(0)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype == torch.bfloat16):
-            real, fake = D(whiten(paintings, *colours(paintings)), vectors), D(fakes, vectors)
+            real, fake = (D(shown, vectors)[0] for shown in (whiten(paintings, *colours(paintings)), fakes))
         loss = self.game.discriminator(real, fake).mean()
         return loss, {"loss_D": loss, "score_real": real.mean(), "score_fake": fake.mean()}
 

@@ -1,0 +1,190 @@
+"""Filling holes by fast Fourier convolutions, after LaMa (Suvorov et al. 2022, arXiv:2109.07161).
+
+A convolution in the spectrum sees the whole picture at once, which is what a large hole needs. What departs from
+LaMa:
+
+* The hole is filled by diffusion first, and the network draws on top of that. Tone and colour are right before it has
+  learned anything, and a crack of one pixel, for which diffusion is nearly enough, stays nearly that.
+* Every size of the way down is added again on the way up, as in a U-Net: beside a hole there is texture to keep.
+* No batch normalisation: a window of a large picture is filled as it would be in a batch of its own.
+* For CPUs: most of the work is at an eighth of the side; 1x1 convolutions, which are slow there where channels lie
+  side by side, are products of matrices.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from studio.config import Config, setting
+from studio.models import MODELS, ModelFamily
+
+MULTIPLE = 8  # px
+SMOOTHINGS = 3  # of the hole, at each size; three of them hide the squares of the smaller one
+
+Pair = tuple[Tensor, Tensor]  # the local and the global part of x
+
+
+@dataclass(frozen=True)
+class InpaintConfig(Config):
+    widths: tuple[int, ...] = setting(
+        (16, 32, 64, 128), "channels at 1, 1/2, 1/4 and 1/8 of the side", low=4, high=1024, length=4
+    )
+    blocks: int = setting(10, "residual blocks at 1/8 of the side", low=1, high=64)
+    whole: float = setting(0.75, "share of the channels at 1/8 that see the whole picture", low=0.1, high=0.9)
+
+
+def diffuse(pictures: Tensor, masks: Tensor) -> Tensor:
+    """Pictures [N, 3, H, W] whose holes, where masks [N, 1, H, W] are 1, take on the tones around them.
+
+    Each size fills the holes of the next larger one, from a single pixel on; 0 where nothing is known. What pictures
+    hold under the mask does not matter, even if it is not finite.
+    """
+    known = masks == 0
+    levels = [(torch.where(known, pictures, 0.0), known.to(pictures.dtype))]
+    while max(levels[-1][0].shape[2:]) > 1:
+        values, weight = levels[-1]
+        half = lambda t: F.avg_pool2d(t, 2, ceil_mode=True)
+        share = half(weight)
+        levels.append((half(values) / share.clamp(min=1e-6), (share > 0).to(share.dtype)))
+    filled = levels.pop()[0]
+    for values, weight in reversed(levels):
+        coarse = F.interpolate(filled, size=values.shape[2:], mode="bilinear")
+        filled = torch.where(weight > 0, values, coarse)
+        for _ in range(SMOOTHINGS):
+            around = F.avg_pool2d(filled, 3, stride=1, padding=1, count_include_pad=False)
+            filled = torch.where(weight > 0, values, around)
+    return filled
+
+
+def conv(inside: int, out: int, stride: int = 1, gain: float = 1.0, bias: bool = True) -> nn.Conv2d:
+    """A 3x3 convolution that keeps the variance of what a ReLU lets through, times gain squared."""
+    layer = nn.Conv2d(inside, out, 3, stride, padding=1, bias=bias)
+    nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / (9 * inside)))
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Mixing(nn.Module):
+    """A 1x1 convolution as a product of matrices: x [N, in, H, W] -> [N, out, H, W], both contiguous."""
+
+    def __init__(self, inside: int, out: int, gain: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out, inside) * (gain * math.sqrt(2 / inside)))
+        self.bias = nn.Parameter(torch.zeros(out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight.to(x.dtype).expand(len(x), -1, -1), self.bias[:, None].to(x.dtype)
+        return torch.baddbmm(bias, weight, x.flatten(2)).unflatten(2, x.shape[2:])
+
+
+class SpectralTransform(nn.Module):
+    """Mixes channels frequency by frequency: x [N, C, H, W], contiguous -> the same shape (LaMa, figure 2)."""
+
+    def __init__(self, channels: int, gain: float) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.enter = Mixing(channels, inner)
+        self.frequencies = Mixing(2 * inner, 2 * inner)
+        self.leave = Mixing(inner, channels, gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.enter(x))
+        # half precision has transforms of powers of two alone, and too few numbers for the lowest frequency
+        spectrum = torch.fft.rfft2(h.float(), norm="ortho")
+        mixed = F.relu(self.frequencies(torch.cat([spectrum.real, spectrum.imag], dim=1).to(h.dtype)))
+        real, imaginary = mixed.float().chunk(2, dim=1)
+        waves = torch.fft.irfft2(torch.complex(real, imaginary), s=h.shape[2:], norm="ortho")
+        return self.leave(h + waves.to(h.dtype))
+
+
+class FourierConv(nn.Module):
+    """A fast Fourier convolution: local and global channels, each heard by the other; shapes stay as they are."""
+
+    def __init__(self, local: int, whole: int, gain: float = 1.0) -> None:
+        super().__init__()
+        # two sources are summed, so that each gives half of the variance
+        gain = gain / math.sqrt(2)
+        self.local_local = conv(local, local, gain=gain)
+        self.whole_local = conv(whole, local, gain=gain, bias=False)
+        self.local_whole = conv(local, whole, gain=gain)
+        self.spectral = SpectralTransform(whole, gain / 2)  # of the sum of two, of which one has passed three layers
+
+    def forward(self, x: Pair) -> Pair:
+        local, whole = x
+        side_by_side = whole.contiguous(memory_format=torch.channels_last)
+        return (
+            self.local_local(local) + self.whole_local(side_by_side),
+            self.local_whole(local) + self.spectral(whole.contiguous()),
+        )
+
+
+class FourierBlock(nn.Module):
+    """Two Fourier convolutions and what went in."""
+
+    def __init__(self, local: int, whole: int, gain: float) -> None:
+        super().__init__()
+        self.first, self.second = FourierConv(local, whole), FourierConv(local, whole, gain)
+
+    def forward(self, x: Pair) -> Pair:
+        local, whole = self.first((F.relu(x[0]), F.relu(x[1])))
+        local, whole = self.second((F.relu(local), F.relu(whole)))
+        return x[0] + local, x[1] + whole
+
+
+class InpaintNetwork(nn.Module):
+    """It is an Inpainter (studio/capabilities.py). Sides are multiples of 8."""
+
+    multiple = MULTIPLE
+
+    def __init__(self, config: InpaintConfig = InpaintConfig()) -> None:
+        super().__init__()
+        self.config = config
+        a, b, c, d = config.widths
+        whole = min(max(round(d * config.whole / 2) * 2, 2), d - 2)
+        self.split = [d - whole, whole]
+        self.down = nn.ModuleList([conv(4, a), conv(a, b, 2), conv(b, c, 2), conv(c, d, 2)])
+        gain = 1 / math.sqrt(2 * config.blocks)  # what all blocks add up to varies as what went in
+        self.blocks = nn.ModuleList(FourierBlock(*self.split, gain) for _ in range(config.blocks))
+        self.up = nn.ModuleList([conv(d, c), conv(c, b), conv(b, a)])
+        self.fine = nn.ModuleList([conv(c, c), conv(b, b), conv(a, a)])
+        self.draw = conv(a, 3, gain=0.001)  # it begins with what diffusion fills in
+        self.to(memory_format=torch.channels_last)
+
+    def paint(self, pictures: Tensor, masks: Tensor) -> Tensor:
+        """What belongs in the holes: [N, 3, H, W], about [-1, 1], of no meaning where the mask is 0."""
+        ground = diffuse(pictures, masks)
+        x = torch.cat([ground, masks * 2 - 1], dim=1).contiguous(memory_format=torch.channels_last)
+        sizes = []
+        for layer in self.down:
+            x = F.relu(layer(x))
+            sizes.append(x)
+        pair = tuple(x.split(self.split, dim=1))
+        pair = pair[0].contiguous(memory_format=torch.channels_last), pair[1].contiguous()
+        for block in self.blocks:
+            pair = block(pair)
+        x = torch.cat([pair[0], pair[1].contiguous(memory_format=torch.channels_last)], dim=1)
+        for up, fine, same in zip(self.up, self.fine, sizes[-2::-1]):
+            # narrowed before it is enlarged: a quarter of the work
+            x = F.relu(F.interpolate(up(F.relu(x)), scale_factor=2, mode="bilinear") + same)
+            x = x + fine(x)
+        return ground + self.draw(F.relu(x))
+
+    def forward(self, pictures: Tensor, masks: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [-1, 1] with what is painted where masks [N, 1, H, W] are 1, not clamped."""
+        return torch.where(masks > 0, self.paint(pictures, masks), pictures)
+
+    def fill(self, pictures: Tensor, masks: Tensor) -> Tensor:
+        """As `forward`, in [-1, 1]."""
+        return torch.where(masks > 0, self.paint(pictures, masks).clamp(-1, 1), pictures)
+
+
+MODELS.register("inpaint")(
+    ModelFamily(
+        InpaintConfig, InpaintNetwork, "inpaint", "Atelier's inpainting network",
+        "after LaMa, Suvorov et al. 2022, arXiv:2109.07161",
+    )
+)

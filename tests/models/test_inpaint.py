@@ -1,0 +1,127 @@
+import pytest
+import torch
+from torch import Tensor
+
+from studio.capabilities import Inpainter
+from studio.models.inpaint import (
+    FourierBlock, InpaintConfig, InpaintNetwork, Mixing, SpectralTransform, diffuse,
+)
+
+TINY = InpaintConfig(widths=(4, 4, 8, 8), blocks=2)
+
+
+@pytest.fixture(scope="module")
+def network() -> InpaintNetwork:
+    """Tiny, and with a hand that draws: at the start of a training it hardly does."""
+    torch.manual_seed(0)
+    made = InpaintNetwork(TINY).eval().requires_grad_(False)
+    made.draw.weight.mul_(300)
+    return made
+
+
+def hole(height: int, width: int, rows: slice, columns: slice) -> Tensor:
+    mask = torch.zeros(1, 1, height, width)
+    mask[:, :, rows, columns] = 1
+    return mask
+
+
+def test_it_is_an_inpainter(network: InpaintNetwork) -> None:
+    assert isinstance(network, Inpainter) and network.multiple == 8
+
+
+def test_diffusion_of_one_colour_is_that_colour() -> None:
+    picture = torch.tensor([0.25, -0.5, 1.0])[None, :, None, None].expand(1, 3, 40, 56)
+    assert torch.allclose(diffuse(picture, hole(40, 56, slice(4, 30), slice(10, 56))), picture, atol=1e-6)
+
+
+def test_diffusion_goes_on_between_two_sides() -> None:
+    """A ramp with a gap one pixel wide: the gap gets the middle of its neighbours."""
+    picture = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+    filled = diffuse(picture, hole(64, 64, slice(None), slice(31, 32)))
+    assert torch.allclose(filled, picture, atol=0.012)
+    wide = diffuse(picture, hole(64, 64, slice(16, 48), slice(24, 40)))
+    assert torch.allclose(wide, picture, atol=0.2) and (wide[0, 0, 32, 24:40].diff() >= -1e-6).all()
+
+
+def test_diffusion_leaves_what_is_known_and_never_looks_under_the_mask() -> None:
+    torch.manual_seed(0)
+    picture, mask = torch.rand(2, 3, 33, 47), (torch.rand(2, 1, 33, 47) < 0.3).float()
+    filled = diffuse(picture, mask)
+    assert torch.equal(torch.where(mask > 0, 0.0, filled), torch.where(mask > 0, 0.0, picture))
+    assert torch.equal(diffuse(torch.where(mask > 0, torch.nan, picture), mask), filled)
+    assert torch.equal(diffuse(picture, torch.ones(2, 1, 33, 47)), torch.zeros(2, 3, 33, 47))
+
+
+def test_mixing_is_a_convolution_of_one_pixel() -> None:
+    layer, x = Mixing(5, 3), torch.randn(2, 5, 4, 6)
+    torch.nn.init.normal_(layer.bias)
+    expected = torch.nn.functional.conv2d(x, layer.weight[:, :, None, None], layer.bias)
+    assert torch.allclose(layer(x), expected, atol=1e-6)
+
+
+def test_the_spectrum_sees_the_whole_picture() -> None:
+    """One pixel's change is felt wherever one looks."""
+    torch.manual_seed(0)
+    layer, x = SpectralTransform(8, 1.0), torch.randn(1, 8, 16, 24)
+    changed = x.clone()
+    changed[0, :, 0, 0] += 1
+    assert ((layer(changed) - layer(x)).abs().amax(dim=1) > 1e-4).all()
+
+
+def test_a_spectrum_left_alone_is_the_picture_again() -> None:
+    """A constant picture comes back twice: beside its spectrum and through it."""
+    layer = SpectralTransform(2, 1.0)
+    with torch.no_grad():
+        for mixing in (layer.enter, layer.frequencies, layer.leave):
+            mixing.weight.copy_(torch.eye(*mixing.weight.shape))
+    x = torch.zeros(1, 2, 8, 8)
+    x[:, 0] = 0.75
+    assert torch.allclose(layer(x), 2 * x, atol=1e-6)
+
+
+def test_local_and_global_channels_hear_each_other() -> None:
+    torch.manual_seed(0)
+    block = FourierBlock(2, 4, 1.0)
+    local, whole = torch.randn(1, 2, 8, 8), torch.randn(1, 4, 8, 8)
+    base = block((local, whole))
+    assert not torch.allclose(block((local + 1, whole))[1], base[1])
+    assert not torch.allclose(block((local, whole + 1))[0], base[0])
+
+
+def test_only_the_hole_is_painted(network: InpaintNetwork) -> None:
+    picture = torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mask = hole(48, 64, slice(8, 30), slice(20, 41)).repeat(2, 1, 1, 1)
+    filled = network.fill(picture, mask)
+    assert torch.equal(filled[mask.expand_as(filled) == 0], picture[mask.expand_as(picture) == 0])
+    drawn = (filled - diffuse(picture, mask)) * mask
+    assert filled.abs().max() <= 1 and drawn.abs().max() > 0.01
+    assert torch.equal(network.fill(picture, torch.zeros_like(mask)), picture)
+
+
+def test_what_is_under_the_mask_does_not_matter(network: InpaintNetwork) -> None:
+    picture, mask = torch.rand(1, 3, 32, 32), hole(32, 32, slice(5, 20), slice(3, 9))
+    assert torch.equal(network.fill(torch.where(mask > 0, torch.nan, picture), mask), network.fill(picture, mask))
+
+
+def test_pictures_of_a_batch_do_not_see_each_other(network: InpaintNetwork) -> None:
+    pictures, mask = torch.rand(3, 3, 32, 40), hole(32, 40, slice(8, 20), slice(8, 30)).repeat(3, 1, 1, 1)
+    alone = torch.cat([network.fill(p[None], mask[:1]) for p in pictures])
+    assert torch.allclose(network.fill(pictures, mask), alone, atol=1e-5)
+
+
+def test_an_untrained_network_fills_nearly_as_diffusion_does() -> None:
+    torch.manual_seed(0)
+    picture, mask = torch.rand(1, 3, 32, 32) * 2 - 1, hole(32, 32, slice(8, 24), slice(8, 24))
+    with torch.no_grad():
+        apart = InpaintNetwork(TINY).paint(picture, mask) - diffuse(picture, mask)
+    assert 0 < apart.abs().max() < 0.05
+
+
+@pytest.mark.parametrize("widths, blocks, low, high", [
+    ((16, 32, 64, 128), 10, 1.7e6, 2.3e6), ((32, 64, 128, 256), 14, 9e6, 11.5e6),
+])
+def test_sizes_are_as_said(widths: tuple[int, ...], blocks: int, low: float, high: float) -> None:
+    with torch.device("meta"):
+        made = InpaintNetwork(InpaintConfig(widths=widths, blocks=blocks))
+    assert low < sum(p.numel() for p in made.parameters()) < high
+    assert InpaintNetwork(TINY).config.widths == (4, 4, 8, 8)

@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from train.losses.inpainting import at_size, hole_distance, hole_mean, perceptual_distance
+
+
+def test_a_hole_of_one_pixel_is_a_hole_at_every_size() -> None:
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[0, 0, 5, 9] = 1
+    small = at_size(mask, torch.zeros(1, 2, 4, 4))
+    assert small.sum() == 1 and small[0, 0, 1, 2] == 1
+
+
+def test_the_hole_alone_counts_and_its_size_does_not() -> None:
+    wanted, found = torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8)
+    masks = torch.zeros(2, 1, 8, 8)
+    masks[0, 0, 0, 0], masks[1, 0, :4] = 1, 1
+    found[0, :, 0, 0], found[1, :, :4] = 0.5, 0.5
+    assert hole_distance(found, wanted, masks).tolist() == [0.5, 0.5]
+    assert hole_distance(found + 1 - masks, wanted, masks).tolist() == [0.5, 0.5]
+    assert hole_mean(found, torch.zeros_like(masks)).tolist() == [0, 0]
+
+
+def test_perceptual_distance_is_relative_and_local() -> None:
+    torch.manual_seed(0)
+    wanted, mask = {"a": torch.rand(1, 4, 4, 4) + 100}, torch.zeros(1, 1, 8, 8)
+    mask[:, :, :4] = 1
+    assert perceptual_distance(wanted, wanted, mask).item() == 0
+    found = {"a": wanted["a"].clone()}
+    found["a"][:, :, 2:] *= 3  # outside
+    assert perceptual_distance(found, wanted, mask).item() == 0
+    found["a"][:, :, :2] *= 1.1
+    assert perceptual_distance(found, wanted, mask).item() == pytest.approx(0.1, rel=0.02)
