@@ -45,6 +45,8 @@ def plan(content: Path, styles: Sequence[Path], out: Path) -> list[Task]:
     named = not several and not out.is_dir() and bool(out.suffix)
 
     kinds = {path: is_film(path, out.suffix.lower() if named else "") for path in contents}
+    if named and not kinds[content] and out.suffix.lower() not in FORMAT_OF:
+        raise ImageError(f"{out.name} does not end in one of {', '.join(FORMAT_OF)}; choose one of these")
     tasks, taken = [], set()
     # those that keep their names come first: b.bmp, which becomes b.png, gives way to b.png
     for path in sorted(contents, key=lambda path: _suffix(path, kinds[path]) != path.suffix):
@@ -84,7 +86,8 @@ def frames_of(path: Path) -> int:
     """How many frames or pages a picture file has; 1 for one that cannot be read, which says so when it is opened."""
     try:
         with admitted(path) as file:
-            return int(getattr(file.image, "n_frames", 1))
+            # beside a camera's JPEG lie previews and maps of its depth
+            return 1 if file.image.format == "MPO" else int(getattr(file.image, "n_frames", 1))
     except Exception:  # decoders meet hostile bytes with any exception there is
         return 1
 

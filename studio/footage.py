@@ -218,7 +218,7 @@ def picture_stream(film: InputContainer, path: Path) -> VideoStream:
         # a frame in the midst may say that it is larger; decoders round sides up to whole blocks
         context.options = {"max_pixels": str(MAX_PIXELS * 5 // 4)}
         return stream
-    raise VideoError(f"{path} has no moving pictures; give a film, or drop it as a picture")
+    raise VideoError(f"{path} has no moving pictures; give a film that has")
 
 
 def packets(film: InputContainer, *streams: Stream) -> Iterator[Packet]:

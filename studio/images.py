@@ -94,6 +94,7 @@ def encode(
     format: str,
     *,
     quality: int = 95,
+    lossless: bool = False,
     labels: Labels = Labels(),
     icc: bytes = b"",
     exif: bytes = b"",
@@ -101,7 +102,8 @@ def encode(
     """A picture as the bytes of a PNG, JPEG, WEBP or TIFF file. Raises ImageError if the format cannot hold it.
 
     picture: as `to_pil` takes it; a Pillow image, which also has alpha and 16-bit grey; or a Picture, which brings
-    its own profile, EXIF and resolution. PNG and TIFF keep 16 bits. quality: 1..100, of JPEG and WEBP.
+    its own profile, EXIF and resolution. PNG and TIFF keep 16 bits. quality: 1..100, of JPEG and WEBP. lossless: of
+    WEBP, which then keeps every pixel's 8 bits, and the colours of what is clear.
     """
     if isinstance(picture, Tensor):
         picture = to_pil(picture)
@@ -113,10 +115,10 @@ def encode(
         texts = [(kind, data) for kind, data, *_ in _png_texts(labels).chunks]
         body = picture.exif.removeprefix(MARK)
         return encode_png16(picture.pixels, texts=texts, icc=picture.icc, exif=body, dpi=picture.dpi)
-    return _encode_in_pillow(picture, format, quality, labels)
+    return _encode_in_pillow(picture, format, quality, lossless, labels)
 
 
-def _encode_in_pillow(picture: Picture, format: str, quality: int, labels: Labels) -> bytes:
+def _encode_in_pillow(picture: Picture, format: str, quality: int, lossless: bool, labels: Labels) -> bytes:
     image = to_eight_bits(picture.pixels)
     options: dict[str, object] = {"exif": picture.exif, "icc_profile": picture.icc or None}
     if picture.dpi:
@@ -126,7 +128,7 @@ def _encode_in_pillow(picture: Picture, format: str, quality: int, labels: Label
     elif format == "JPEG":
         options |= {"quality": quality, "subsampling": 0, "xmp": labels.xmp}  # thin strokes keep their colour
     elif format == "WEBP":
-        options |= {"quality": quality, "xmp": labels.xmp}
+        options |= {"quality": quality, "lossless": lossless, "exact": lossless, "xmp": labels.xmp}
     else:
         known = ", ".join(sorted(set(FORMAT_OF.values())))
         raise ImageError(f"pictures are not written as {format!r}; choose one of {known}")
@@ -153,6 +155,7 @@ def save_picture(
     picture: Tensor | Image.Image | Picture,
     *,
     quality: int = 95,
+    lossless: bool = False,
     labels: Labels = Labels(),
     icc: bytes = b"",
     exif: bytes = b"",
@@ -164,7 +167,9 @@ def save_picture(
     format = FORMAT_OF.get(path.suffix.lower())
     if format is None:
         raise ImageError(f"{path.name} does not end in one of {', '.join(FORMAT_OF)}; choose one of these")
-    write_bytes(path, encode(picture, format, quality=quality, labels=labels, icc=icc, exif=exif))
+    write_bytes(
+        path, encode(picture, format, quality=quality, lossless=lossless, labels=labels, icc=icc, exif=exif)
+    )
 
 
 def grid(images: Tensor, columns: int) -> Tensor:

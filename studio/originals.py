@@ -17,6 +17,7 @@ from studio.scans import inside_margins
 
 READ_SIDE = 256  # px; shorter side at which a style is read for strokes of size 1
 MIN_READ_SIDE, MAX_READ_SIDE = 16, 1024  # px; only what is smaller is enlarged, and a frieze is not read in full
+LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # px
 CPU, BYTE = torch.device("cpu"), np.dtype(np.uint8)
 
 
@@ -40,6 +41,22 @@ def paintable(content: Picture) -> Picture:
         return content
     image = content.rgba() if content.has_alpha else content.rgb()
     return dataclasses.replace(content, pixels=np.array(image), icc=b"")
+
+
+def fit_for(content: Picture, format: str, longest: int | None = None) -> Picture:
+    """The same picture as a file format can hold it: for JPEG without transparency that hides nothing.
+
+    longest: of the result, as in `result_size`. Raises ImageError for what the finished work would be refused for.
+    """
+    side, most = max(result_size(content, longest)), LONGEST_SIDE.get(format)
+    if most is not None and side > most:
+        found = f"a side of {side:,} px is over the limit of {most:,} of {format}"
+        raise ImageError(f"{found}; choose PNG or TIFF, or make it smaller")
+    if format != "JPEG" or not content.has_alpha:
+        return content
+    if (content.pixels[..., -1] < np.iinfo(content.pixels.dtype).max).any():
+        raise ImageError("the photo is transparent in places, which JPEG cannot hold; choose PNG, TIFF or WebP")
+    return dataclasses.replace(content, pixels=content.pixels[..., :-1])
 
 
 def paper_of(picture: Picture) -> Tensor | None:

@@ -28,6 +28,9 @@ FORM = 1
 NAMESPACE = "urn:atelier:provenance/1/"
 # https://cv.iptc.org/newscodes/digitalsourcetype: "created using a model trained on sampled content"
 AI_GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+# of the same list: a picture with parts that such a model made, and one that was mended by rules alone
+PARTLY_GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+ENHANCED = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicallyEnhanced"
 
 MAX_JSON_BYTES = 48 << 10  # JPEG has room for 64 KiB of XMP
 MAX_XMP_BYTES = 1 << 20
@@ -113,12 +116,15 @@ class Provenance:
             raise _bad(f"JSON does not hold exactly {', '.join(sorted(names))}")
         return cls(**values)
 
-    def labels(self) -> Labels:
-        """To be written into a picture, of any format: `save_picture(path, picture, labels=provenance.labels())`."""
+    def labels(self, source: str = AI_GENERATED) -> Labels:
+        """To be written into a picture, of any format: `save_picture(path, picture, labels=provenance.labels())`.
+
+        source: what IPTC calls the picture, such as PARTLY_GENERATED.
+        """
         text = self.to_json()
         xmp = _XMP.format(
             namespace=NAMESPACE,
-            source=AI_GENERATED,
+            source=source,
             version=escape(self.version),
             created=self.created,
             json=escape(text),

@@ -77,7 +77,10 @@ def test_films_and_pictures_are_told_apart() -> None:
     assert task("film.MOV", "made/x.webm").out == Path("made/x.webm")
     names = ("moving.gif", "still.gif", "film.MOV", "photos/a.jpg")
     assert [is_film(Path(name)) for name in names] == [True, False, True, False]
-    assert [frames_of(Path(name)) for name in ("moving.gif", "still.gif", "film.MOV", "nowhere")] == [2, 1, 1, 1]
+    # a camera's JPEG, with a preview behind it
+    frames[0].save("camera.jpg", "MPO", save_all=True, append_images=frames[1:])
+    files = ("moving.gif", "still.gif", "film.MOV", "nowhere", "camera.jpg")
+    assert [frames_of(Path(name)) for name in files] == [2, 1, 1, 1, 1]
 
 
 def test_a_folders_films() -> None:
@@ -115,6 +118,10 @@ def test_inputs_are_not_overwritten(out: str) -> None:
         (
             "photos/a.jpg", ["styles"], "x.mp4",
             "x.mp4 is a file's name, and what is made are several; give a folder with --out",
+        ),
+        (
+            "photos/a.jpg", ["styles/one.png"], "x.mp4",
+            "x.mp4 does not end in one of .png, .jpg, .jpeg, .webp, .tif, .tiff; choose one of these",
         ),
         ("empty", ["styles/one.png"], "made", "empty holds no pictures; give another folder"),
         ("photos", ["empty"], "made", "empty holds no pictures; give another folder"),

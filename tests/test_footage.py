@@ -215,7 +215,7 @@ def test_sound_alone(tmp_path: Path) -> None:
         frame.sample_rate = 48_000
         film.mux(voice.encode(frame))
         film.mux(voice.encode())
-    with pytest.raises(VideoError, match="song.mp4 has no moving pictures"):
+    with pytest.raises(VideoError, match="song.mp4 has no moving pictures; give a film that has$"):
         survey(path)
 
 

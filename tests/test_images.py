@@ -173,6 +173,17 @@ def test_from_one_format_to_the_other_and_back(tmp_path: Path, dtype: type) -> N
     assert first.dpi is None and last.dpi is None
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_webp_without_loss_keeps_every_pixel(tmp_path: Path, channels: int) -> None:
+    """And the colours of what is clear."""
+    pixels = np.random.default_rng(0).integers(0, 256, (17, 23, channels), dtype=np.uint8)
+    picture = Picture(pixels, "", 8, b"", b"")
+    save_picture(tmp_path / "lossless.webp", picture, lossless=True)
+    save_picture(tmp_path / "lossy.webp", picture)
+    assert np.array_equal(open_picture(tmp_path / "lossless.webp").pixels, pixels)
+    assert not np.array_equal(open_picture(tmp_path / "lossy.webp").pixels, pixels)
+
+
 def test_formats_of_eight_bits_take_the_upper_ones(tmp_path: Path) -> None:
     first = picture(3, np.uint16, dpi=(300.0, 300.0))
     first.pixels[:] = first.pixels[:1, :1]

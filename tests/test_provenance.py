@@ -12,7 +12,9 @@ from PIL import Image, PngImagePlugin
 
 from studio.errors import ImageError
 from studio.images import encode, save_picture
-from studio.provenance import AI_GENERATED, KEY, MAX_JSON_BYTES, NAMESPACE, Provenance, encode_png, read, read_film
+from studio.provenance import (
+    AI_GENERATED, ENHANCED, KEY, MAX_JSON_BYTES, NAMESPACE, Provenance, encode_png, read, read_film,
+)
 from studio.raster.labels import Labels, read_labels
 from studio.raster.opening import open_picture
 from tests.raster.test_labels import moved_behind
@@ -290,3 +292,9 @@ def test_a_provenance_does_not_change() -> None:
     assert repr(MADE.settings) == repr(before)
     with pytest.raises(AttributeError):
         MADE.seed = 3  # type: ignore[misc]
+
+
+def test_what_was_only_enhanced_is_not_called_generated() -> None:
+    made = Provenance(tool="restore", model="")
+    assert f"<Iptc4xmpExt:DigitalSourceType>{ENHANCED}<".encode() in made.labels(ENHANCED).xmp
+    assert AI_GENERATED.encode() not in made.labels(ENHANCED).xmp and AI_GENERATED.encode() in made.labels().xmp

@@ -125,7 +125,8 @@ class Work:
     def do(self, task: "Task", meter: "Meter") -> None:
         """Raises StudioError."""
         from studio.batch import frames_of
-        from studio.images import open_picture, save_picture
+        from studio.images import FORMAT_OF, open_picture, save_picture
+        from studio.originals import fit_for
 
         opened = self.open_styles(task)
         styles = [picture for picture, _ in opened]
@@ -133,7 +134,7 @@ class Work:
         if task.film:
             self._do_film(task, styles, sources, meter)
             return
-        content = open_picture(task.content)
+        content = fit_for(open_picture(task.content), FORMAT_OF[task.out.suffix.lower()], self.wish.size)
         if (count := frames_of(task.content)) > 1:
             self.notes.append(f"{task.content.name} has {count} frames or pages; its first one is painted")
         options = dict(masks=self.masks, fit_masks=self.fit_masks, progress=meter.show)

@@ -5,6 +5,7 @@ Strips are compressed by Deflate after each sample's difference from the one to 
 
 import struct
 import zlib
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -29,17 +30,36 @@ def encode_tiff(
     exif: bytes = b"",
     xmp: bytes = b"",
     dpi: tuple[float, float] | None = None,
+    layers: Sequence[tuple[str, np.ndarray]] = (),
 ) -> bytes:
-    """[H, W, C] uint8 or uint16, C 1 to 4, as a TIFF file.
+    """[H, W, C] uint8 or uint16, C 1 to 4, as a TIFF file. layers: further pages of such pixels, by name.
 
     Grey of 16 bits with alpha becomes RGBA: Pillow and others read no such grey.
     """
+    order, tags = tags_for_tiff(exif)
+    body = bytearray(8)  # the header, which names the place of the first directory: at the end
+    first = tags | _page(body, pixels, order) | _carried(order, icc, xmp, dpi)
+    pages = [first]
+    for name, layer in layers:
+        named = name.encode("ascii", "replace") + b"\0"
+        page = _page(body, layer, order) | _carried(order, icc, b"", dpi)
+        pages.append(page | {Base.PageName: Tag(2, len(named), named)})
+    body += bytes(len(body) % 2)
+    body[:8] = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", len(body))
+    for number, page in enumerate(pages, 1):
+        packed = bytearray(pack_directory(page, order, len(body)))
+        if number < len(pages):
+            # behind its entries a directory names the place of the next
+            struct.pack_into(order + "I", packed, 2 + 12 * len(page), len(body) + len(packed))
+        body += packed
+    return bytes(body)
+
+
+def _page(body: bytearray, pixels: np.ndarray, order: str) -> Directory:
+    """Put pixels into the body, and say how they lie there."""
     if pixels.shape[2] == 2 and pixels.dtype == np.uint16:
         pixels = pixels[..., [0, 0, 0, 1]]
     height, width, channels = pixels.shape
-    order, tags = tags_for_tiff(exif)
-    mark = b"II*\0" if order == "<" else b"MM\0*"
-    body = bytearray(8)  # the header, which names the place of the directory: at the end
     offsets, sizes = [], []
     rows = max(1, _STRIP_BYTES // pixels[0].nbytes)
     for top in range(0, height, rows):
@@ -47,9 +67,7 @@ def encode_tiff(
         offsets.append(len(body))
         sizes.append(len(strip))
         body += strip
-    body += bytes(len(body) % 2)
-    body[:8] = mark + struct.pack(order + "I", len(body))
-    tags |= {
+    tags: Directory = {
         Base.ImageWidth: _long(order, width),
         Base.ImageLength: _long(order, height),
         Base.BitsPerSample: _short(order, *[8 * pixels.itemsize] * channels),
@@ -64,8 +82,7 @@ def encode_tiff(
     }
     if channels in (2, 4):
         tags[Base.ExtraSamples] = _short(order, _ALPHA_APART)
-    tags |= _carried(order, icc, xmp, dpi)
-    return bytes(body) + pack_directory(tags, order, len(body))
+    return tags
 
 
 def _strip(pixels: np.ndarray, order: str) -> bytes:

@@ -106,6 +106,20 @@ def test_what_a_file_carries_stays(cli: Callable, here: Path) -> None:
     assert open_picture("deep.png").pixels.dtype == np.uint16
 
 
+def test_what_a_format_cannot_hold_is_said_before_anything_is_painted(
+    cli: Callable, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paint(*values: object, **options: object) -> None:
+        raise AssertionError("painted in vain")
+
+    monkeypatch.setattr(Stylist, "stylize", paint)
+    Image.fromarray(blobs(30, 40, channels=4)).save("clear.png")
+    error = cli("stylize", "clear.png", "styles/one.png", "--out", "a.jpg").error
+    assert error == "the photo is transparent in places, which JPEG cannot hold; choose PNG, TIFF or WebP"
+    error = cli("stylize", "photos/b.png", "styles/one.png", "--out", "a.gif").error
+    assert error.startswith("a.gif does not end in one of .png, ")
+
+
 def test_masks(cli: Callable, here: Path) -> None:
     mask = np.zeros((30, 30), np.uint8)
     mask[:, :12] = 255

@@ -52,3 +52,21 @@ def test_it_is_smaller_than_its_pixels() -> None:
     y, x = np.mgrid[:200, :300]
     slope = (x * 100 + y * 50).astype(np.uint16)[..., None]
     assert len(encode_tiff(slope)) < slope.nbytes / 50
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x3b\0\x02\0\0\0\x04Ann\0\0\0\0\0"])
+def test_layers_are_further_pages(dtype: type, exif: bytes) -> None:
+    photo, fill, other = (samples(channels).astype(dtype) for channels in (3, 4, 2))
+    layers = [("fill", fill), ("second", other)]
+    data = encode_tiff(photo, icc=swapped_profile(), exif=exif, dpi=(300, 300), layers=layers)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        pages = list(file.pages)
+        assert len(pages) == 3 and [page.tags[285].value for page in pages[1:]] == ["fill", "second"]
+        assert np.array_equal(pages[0].asarray(), photo) and np.array_equal(pages[1].asarray(), fill)
+        alone = other[..., [0, 0, 0, 1]] if dtype == np.uint16 else other
+        assert np.array_equal(pages[2].asarray(), alone)
+        assert all(page.tags[34675].value == swapped_profile() for page in pages)
+        assert (315 in pages[0].tags) == bool(exif) and 315 not in pages[1].tags
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.n_frames == 3

@@ -1,0 +1,229 @@
+"""python -m studio restore: pictures and folders of them, filled where a mask says so and nowhere else.
+
+A folder is done to its end: what cannot be restored is listed, and the rest is there.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studio.commands import COMMANDS, Command, Report, make_folder
+from studio.commands.stylize import Meter
+from studio.config import add_arguments, from_arguments
+from studio.errors import DiskError, ImageError, StudioError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from studio.counterparts import Job
+    from studio.layers import Treatment
+    from studio.raster.opening import Picture
+    from studio.restore import Restorer, RestoreSettings
+    from studio.suggestion import SuggestSettings
+    from studio.tratteggio import TratteggioSettings
+
+AUTO = "auto"
+
+
+def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
+    from studio.restore import RestoreSettings
+    from studio.suggestion import SuggestSettings
+    from studio.tratteggio import TratteggioSettings
+
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="a damaged picture, or a folder of them")
+    parser.add_argument(
+        "--mask", required=True, metavar="MASK|auto",
+        help="white is filled; or a folder of masks with the pictures' names; or auto: what looks damaged",
+    )
+    add_arguments(parser, RestoreSettings)
+    add_arguments(parser, SuggestSettings)
+    parser.add_argument(
+        "--model", default="inpaint", metavar="NAME|FILE", help="of --method network (default inpaint)"
+    )
+    parser.add_argument("--detector", default="damage", metavar="NAME", help="of --mask auto (default damage)")
+    parser.add_argument("--tratteggio", action="store_true", help="draw what is filled in strokes that can be told")
+    add_arguments(parser, TratteggioSettings)
+    parser.add_argument("--layers", type=Path, metavar="DIR", help="also write the fill, the mask, a layered TIFF")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="also write what was done, as HTML and JSON")
+    parser.add_argument("--note", default="", metavar="TEXT", help="the operator's, for the report")
+    add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> Report:
+    from studio.community import network_at
+    from studio.counterparts import jobs
+    from studio.engine import Engine
+    from studio.library import Library
+    from studio.restore import Restorer, RestoreSettings
+    from studio.suggestion import SuggestSettings
+    from studio.tratteggio import TratteggioSettings
+
+    start = time.perf_counter()
+    engine = Engine(Library.default(any_folder=True), arguments.device)
+    work = Work(
+        Restorer(engine, network_at(arguments.model), arguments.detector), from_arguments(RestoreSettings, arguments),
+        from_arguments(SuggestSettings, arguments),
+        from_arguments(TratteggioSettings, arguments) if arguments.tratteggio else None, arguments,
+    )
+    tasks = jobs(arguments.image, arguments.out)
+    work.several = arguments.image.is_dir()
+    work.check()  # before the first picture is opened
+    files = each_picture(tasks, work.do, "restored", arguments.out)
+    work.notes += work.licences
+    seconds = round(time.perf_counter() - start, 3)
+    what = files[0] if len(files) == 1 else f"{len(files)} files to {arguments.out}"
+    text = "\n".join([f"wrote {what} in {seconds:.1f} s", *work.notes])
+    return Report(text, {"files": files, "filled_px": work.filled_px, "notes": work.notes, "seconds": seconds})
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="a file, or for a folder a folder")
+
+
+def each_picture(tasks: "list[Job]", do: "Callable[[Job, Meter], None]", done_word: str, out: Path) -> list[str]:
+    """Do every job and return the names of the files. What fails in a folder is said when the rest is there."""
+    files, failed = [], []
+    for number, task in enumerate(tasks):
+        try:
+            with Meter(task.source.name, number, len(tasks)) as meter:
+                make_folder(task.out.parent)
+                do(task, meter)
+        except DiskError:
+            raise  # the next one would meet it too
+        except StudioError as error:
+            if len(tasks) == 1:
+                raise
+            failed.append(f"{task.inside}: {error}")
+        else:
+            files.append(str(task.out))
+    if failed:
+        rest = f"the other {len(files)} are in {out}" if files else "none could be"
+        count = f"{len(failed)} of {len(tasks)} files could not be {done_word}"
+        raise ImageError(f"{count}, {rest}: " + "; ".join(failed))
+    return files
+
+
+class Work:
+    """What all the files of a command share, and what there is to say about them."""
+
+    def __init__(
+        self, restorer: "Restorer", wish: "RestoreSettings", suggest: "SuggestSettings",
+        strokes: "TratteggioSettings | None", arguments: argparse.Namespace,
+    ) -> None:
+        self.restorer, self.wish, self.suggest, self.strokes = restorer, wish, suggest, strokes
+        self.mask, self.note = arguments.mask, arguments.note
+        self.layers: Path | None = arguments.layers
+        self.report: Path | None = arguments.report
+        self.several = False
+        self.notes: list[str] = []
+        self.licences: list[str] = []
+        self.filled_px: dict[str, int] = {}
+
+    def check(self) -> None:
+        """Load what is needed. Raises StudioError."""
+        self.restorer.check(self.wish)
+        if self.mask == AUTO:
+            self.restorer.check_detector()
+
+    def do(self, job: "Job", meter: Meter) -> None:
+        """Raises StudioError."""
+        from studio.counterparts import kept_notes, licence_notes, opened
+        from studio.images import open_picture, save_picture
+        from studio.layers import Treatment
+        from studio.restore import labels, provenance
+        from studio.tratteggio import drawn_in_strokes
+
+        picture, notes = opened(job.source)
+        mask, said = self._mask(job, picture, meter)
+        treatment = Treatment(picture)
+        self.notes += notes + said
+        self.filled_px[str(job.inside)] = int(mask.sum())
+        if not mask.any():
+            self.notes.append(f"{job.source.name}: nothing to restore")
+            _save_untouched(job, picture)
+        else:
+            layer = self.restorer.fill(picture, mask, self.wish, progress=meter.show)
+            if "model" in layer.made:
+                self.licences = licence_notes(layer.made["model"], layer.made["licence"])
+            if self.strokes is not None:
+                layer = drawn_in_strokes(layer, picture, self.strokes)
+            self.filled_px[str(job.inside)] = layer.made["area_px"]
+            treatment = treatment.with_layer(layer)
+            made = provenance(treatment)
+            save_picture(job.out, treatment.flatten(), lossless=True, labels=labels(made))
+        self.notes += kept_notes(job.out, picture)
+        if self.layers is not None:
+            _write_layers(self.layers / job.inside.parent, job.out.stem, treatment)
+        if self.report is not None:
+            self._write_report(job, treatment, open_picture(job.out))
+
+    def _mask(self, job: "Job", picture: "Picture", meter: Meter) -> tuple["np.ndarray", list[str]]:
+        from studio.masks import read_mask
+
+        if self.mask == AUTO:
+            found = self.restorer.suggest(picture, progress=meter.show)
+            kinds = found.found(self.suggest.threshold)
+            said = ", ".join(f"{kind.regions} x {kind.name} ({kind.confidence:.0%} sure)" for kind in kinds)
+            return found.mask(self.suggest), [f"{job.source.name}: {said}"] if said else []
+        path = _mask_of(job, Path(self.mask))
+        read = read_mask(path, picture.size)
+        return read.mask, [f"{path.name}: {note}" for note in read.notes]
+
+    def _write_report(self, job: "Job", treatment: "Treatment", result: "Picture") -> None:
+        from studio.files import sha256
+        from studio.report import facts, write_report
+
+        folder = self.report / job.inside.parent / job.out.stem if self.several else self.report
+        files = {
+            "original": {"name": job.source.name, "sha256": sha256(job.source)},
+            "result": {"name": job.out.name, "sha256": sha256(job.out)},
+        }
+        values, changes = facts(treatment, result, files=files, note=self.note)
+        write_report(folder, treatment, result, values, changes)
+
+
+def _mask_of(job: "Job", given: Path) -> Path:
+    """The mask's file of a picture: the one given, or that of the same name in the folder given."""
+    from studio.images import SUFFIXES
+
+    if not given.is_dir():
+        return given
+    place = (given / job.inside).parent
+    pictures = [path for path in sorted(place.glob("*")) if path.suffix.lower() in SUFFIXES]
+    names = [path for path in pictures if path.stem == job.inside.stem]
+    if not names:
+        raise ImageError(f"{given} has no mask named {job.inside.stem}; add one, black where nothing is to be filled")
+    return names[0]
+
+
+def _save_untouched(job: "Job", picture: "Picture") -> None:
+    """The very file where its kind stays the same, and else the same pixels."""
+    from studio.files import write_bytes
+    from studio.images import save_picture
+
+    if job.out.suffix.lower() == job.source.suffix.lower():
+        write_bytes(job.out, job.source.read_bytes())
+    else:
+        save_picture(job.out, picture, lossless=True)
+
+
+def _write_layers(folder: Path, stem: str, treatment: "Treatment") -> None:
+    from studio.files import write_bytes
+    from studio.images import save_picture
+    from studio.masks import encode_mask
+    from studio.raster.tiff import encode_tiff
+
+    original = treatment.original
+    make_folder(folder)
+    write_bytes(folder / f"{stem}.mask.png", encode_mask(treatment.filled()))
+    alone = [layer.alone(original) for layer in treatment.layers]
+    for picture in alone:
+        save_picture(folder / f"{stem}.fill.png", picture)
+    pages = [("fill", picture.pixels) for picture in alone]
+    whole = encode_tiff(original.pixels, icc=original.icc, exif=original.exif, dpi=original.dpi, layers=pages)
+    write_bytes(folder / f"{stem}.layers.tif", whole)
+
+
+COMMANDS.register("restore")(Command("fill cracks and losses, and touch nothing else", add_restore_arguments, run))
