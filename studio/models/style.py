@@ -73,13 +73,15 @@ def blend(codes: StyleCode, weights: Tensor) -> StyleCode:
 
 def colours(pictures: Tensor) -> tuple[Tensor, Tensor]:
     """pictures [N, 3, H, W] -> mean [N, 3] and the symmetric square root [N, 3, 3] of the covariance, never singular."""
-    flat = pictures.double().flatten(2)
-    mean = flat.mean(dim=2)
-    centred = flat - mean[:, :, None]
-    covariance = centred @ centred.transpose(1, 2) / flat.shape[2]
-    values, vectors = torch.linalg.eigh(covariance + COLOUR_EPS * torch.eye(3, device=flat.device))
+    with torch.autocast(pictures.device.type, enabled=False):
+        flat = pictures.float().flatten(2)
+        mean = flat.mean(dim=2)
+        centred = flat - mean[:, :, None]
+        covariance = centred @ centred.transpose(1, 2) / flat.shape[2]
+    # on the CPU and with all digits: not every device has either, and the matrices are of 3x3
+    values, vectors = torch.linalg.eigh(covariance.cpu().double() + COLOUR_EPS * torch.eye(3))
     root = vectors @ torch.diag_embed(values.clamp(min=COLOUR_EPS).sqrt()) @ vectors.transpose(1, 2)
-    return mean.to(pictures.dtype), root.to(pictures.dtype)
+    return mean.to(pictures.dtype), root.to(pictures)
 
 
 def whiten(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
