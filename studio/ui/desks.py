@@ -292,11 +292,13 @@ def _read_piece(data: Any) -> tuple[str, str, str, int, int, bytes]:
         piece = files[0][1]
         numbers = all(isinstance(n, str) and _NUMBER.fullmatch(n) for n in (size, offset))
         secrets = all(isinstance(s, str) and _SECRET.fullmatch(s) for s in (desk, upload))
-        if numbers and secrets and isinstance(name, str) and isinstance(piece, bytes) and int(size) > 0:
+        if numbers and secrets and isinstance(name, str) and isinstance(piece, bytes):
+            if int(size) == 0:
+                raise SettingError(f"{safe_name(name)} is empty (0 bytes); copy or download it again")
             if len(piece) > PIECE_BYTES:
                 raise SettingError(f"a piece has {_mega(len(piece))}, over the limit of {_mega(PIECE_BYTES)}; reload the page")
             return desk, upload, safe_name(name), int(size), int(offset), piece
-    raise SettingError("the file did not arrive whole, or is empty; drop it again")
+    raise SettingError("the file did not arrive whole; drop it again")
 
 
 def _get(data: Any, name: str) -> Any:

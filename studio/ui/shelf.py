@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from studio.batch import frames_of
 from studio.errors import ImageError, VideoError
 from studio.footage import SUFFIXES as FILMS
 from studio.footage import Footage, Reading, survey
@@ -58,11 +59,12 @@ class Shelf:
         self._few = threading.Semaphore(AT_ONCE)
 
     def info(self, desk: str, file: str) -> dict[str, Any]:
-        """What the page wants to know of a picture or film: {id, name, kind, width, height, seconds, thumb}."""
+        """What the page wants to know of a picture or film: {id, name, kind, frames, width, height, seconds, thumb}."""
         kept = self.desks.find(desk, file)
         shown = self.shown(desk, file, 0.0)
         thumb = shrunk(shown.small.rgb(), THUMB_PX)
-        size = {"kind": shown.kind, "width": shown.width, "height": shown.height, "seconds": shown.seconds}
+        frames = self._get((desk, file, "frames"), lambda: frames_of(kept.path))
+        size = {"kind": shown.kind, "frames": frames, "width": shown.width, "height": shown.height, "seconds": shown.seconds}
         return {"id": file, "name": kept.name, **size, "thumb": jpeg_url(thumb)}
 
     def shown(self, desk: str, file: str, at_s: float) -> Shown:

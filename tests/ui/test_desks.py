@@ -57,6 +57,11 @@ def test_a_file_arrives_in_pieces_and_leaves_in_pieces(desks: Desks, monkeypatch
     assert desks.take(ask | {"offset": 7})["piece"] == ""
 
 
+def test_an_empty_file_is_said_by_its_name(desks: Desks) -> None:
+    with pytest.raises(SettingError, match=r"^sea\.png is empty \(0 bytes\); copy or download it again$"):
+        desks.receive(piece(b""))
+
+
 @pytest.mark.parametrize("offset", [-1, 8, 1.0, True, None, "0"])
 def test_an_offset_outside_the_file(desks: Desks, offset: object) -> None:
     kept = put(desks, b"ABCDEFG")

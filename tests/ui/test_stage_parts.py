@@ -30,11 +30,12 @@ HEAD<style>CSS
 <script>
   window.told = [];
   window.frame = document.querySelector(".stage-frame");
-  window.start = () => {
+  window.start = (more = {}) => {
     window.brush = atelier.brush({
       frame, sheet: frame.firstElementChild, tools: document.querySelector(".brush-tools"),
       labels: [{ value: 5, name: "keep", colour: "#3c9d5b" }, { value: 1, name: "one", colour: "#d94f3d" }],
       changed: (file) => told.push(file), failed: (sentence) => { window.sentence = sentence; },
+      noted: (sentence) => { window.noted = sentence; }, ...more,
     });
     brush.open(400, 200);
     brush.show(true);
@@ -358,3 +359,129 @@ def test_a_paste_goes_to_where_the_focus_is(page: Any) -> None:
         }"""
     )
     assert page.evaluate("told") == ["box 1.png", "other 2.png", "other 3.png"]
+
+
+def test_a_rectangle_is_filled_and_erased(brush: Any) -> None:
+    brush.click("[data-brush=rectangle]")
+    drag(brush, (100, 40), (180, 120))
+    painted = mask(brush)
+    expected = np.zeros((200, 400), int)
+    expected[40:120, 100:180] = 5
+    assert np.array_equal(painted, expected)
+    brush.click("[data-brush=erase]")
+    drag(brush, (160, 140), (120, 60))  # from any corner to any other
+    expected[60:140, 120:160] = 0
+    assert np.array_equal(mask(brush), expected)
+    brush.click("[data-brush=undo]")
+    assert label(brush, 0.35, 0.45) == 5
+
+
+def test_a_polygon_closes_at_its_first_corner(brush: Any) -> None:
+    brush.click("[data-brush=polygon]")
+    corners = [(100, 20), (300, 20), (300, 180)]
+    for corner in corners:
+        brush.mouse.click(*corner)
+    assert mask(brush) is None and brush.is_visible(".brush-sketch")
+    brush.mouse.click(*corners[0])
+    painted = mask(brush)
+    assert not brush.is_visible(".brush-sketch")
+    assert (painted > 0).sum() == pytest.approx(200 * 160 / 2, rel=0.02)
+    assert (label(brush, 0.7, 0.5), label(brush, 0.3, 0.5)) == (5, 0)
+    # Escape gives one up, Backspace a corner, and Enter closes
+    for corner in ((20, 20), (60, 20), (60, 60)):
+        brush.mouse.click(*corner)
+    brush.keyboard.press("Escape")
+    assert not brush.is_visible(".brush-sketch") and label(brush, 0.12, 0.2) == 0
+    for corner in ((20, 20), (60, 20), (60, 60), (390, 190)):
+        brush.mouse.click(*corner)
+    brush.keyboard.press("Backspace")
+    brush.keyboard.press("Enter")
+    assert (label(brush, 0.12, 0.2), label(brush, 0.8, 0.8)) == (5, 0)
+
+
+def test_shapes_by_keyboard(brush: Any) -> None:
+    brush.focus(".brush-canvas")
+    for key in ("r", " ", "Shift+ArrowRight", "Shift+ArrowDown", " "):
+        brush.keyboard.press(key)
+    painted = mask(brush)
+    rows, columns = np.flatnonzero(painted.any(axis=1)), np.flatnonzero(painted.any(axis=0))
+    assert (rows[0], columns[0]) == (100, 200) and (painted > 0).sum() == len(rows) * len(columns) > 50
+
+
+def test_a_mask_grows_shrinks_and_closes(brush: Any) -> None:
+    brush.click("[data-brush=rectangle]")
+    drag(brush, (100, 40), (180, 120))
+    brush.click("[data-brush=erase]")
+    drag(brush, (130, 70), (150, 90))
+    brush.click("[data-label='5']")
+    brush.click("[data-brush=grow]")
+    expected = np.zeros((200, 400), int)
+    expected[39:121, 99:181] = 5
+    expected[71:89, 131:149] = 0
+    assert np.array_equal(mask(brush), expected)
+    brush.click("[data-brush=shrink]", modifiers=["Shift"])
+    expected[:] = 0
+    expected[47:113, 107:173] = 5
+    expected[63:97, 123:157] = 0
+    assert np.array_equal(mask(brush), expected)
+    brush.click("[data-brush=close]")
+    expected[63:97, 123:157] = 5
+    assert np.array_equal(mask(brush), expected)
+    for _ in range(3):
+        brush.click("[data-brush=undo]")
+    assert (mask(brush) > 0).sum() == 80 * 80 - 20 * 20
+
+
+def test_what_touches_the_edge_does_not_shrink_from_there(brush: Any) -> None:
+    brush.click("[data-brush=invert]")
+    brush.click("[data-brush=shrink]")
+    assert (mask(brush) == 5).all()
+
+
+def test_another_label_stays_where_one_grows(brush: Any) -> None:
+    brush.click("[data-brush=rectangle]")
+    drag(brush, (100, 40), (180, 120))
+    brush.click("[data-label='1']")
+    drag(brush, (180, 40), (200, 120))
+    brush.click("[data-brush=grow]")
+    assert [label(brush, x / 400, 0.4) for x in (179.5, 180.5, 200.5, 201.5)] == [5, 1, 1, 0]
+
+
+def test_a_mask_is_saved_at_the_pictures_size(brush: Any) -> None:
+    brush.evaluate("brush.open(4096, 2048)")  # twice the mask's
+    brush.click("[data-brush=rectangle]")
+    drag(brush, (100, 50), (200, 100))
+    with brush.expect_download() as download:
+        brush.click("[data-brush=download]")
+    saved = np.asarray(Image.open(download.value.path()).convert("L"))
+    assert download.value.suggested_filename == "mask.png"
+    assert saved.shape == (2048, 4096) and set(np.unique(saved)) == {0, 255}
+    rows, columns = np.flatnonzero(saved.any(axis=1)), np.flatnonzero(saved.any(axis=0))
+    assert [rows[0], rows[-1] + 1, columns[0], columns[-1] + 1] == [512, 1024, 1024, 2048]
+
+
+def test_greys_of_a_loaded_mask_are_spoken_of(brush: Any) -> None:
+    grey = np.zeros((200, 400), np.uint8)
+    grey[:, :100], grey[:, 100:200] = 255, 130
+    brush.evaluate("window.noted = ''")
+    brush.evaluate(UPLOAD, list(png(grey)))
+    assert (label(brush, 0.1, 0.5), label(brush, 0.4, 0.5), label(brush, 0.7, 0.5)) == (5, 5, 0)
+    assert brush.evaluate("noted") == messages("en")["brush.greys"].replace("{share}", "25.0")
+
+
+def test_a_mask_of_one_label_is_black_and_white(page: Any) -> None:
+    page.evaluate("start({ labels: [{ value: 7, name: 'fill', colour: '#e0367c' }], white: true, longest: 400 })")
+    page.click("[data-brush=rectangle]")
+    drag(page, (100, 40), (180, 120))
+    body = page.evaluate("(async () => Array.from(new Uint8Array(await (await brush.file()).arrayBuffer())))()")
+    grey = np.asarray(Image.open(io.BytesIO(bytes(body))).convert("L"))
+    assert set(np.unique(grey)) == {0, 255} and (grey > 0).sum() == 80 * 80
+    page.evaluate("brush.load(null)")
+    page.evaluate("(body) => brush.load(new Blob([new Uint8Array(body)]))", body)
+    assert label(page, 0.35, 0.4) == 7 and page.evaluate("brush.empty") is False
+    page.evaluate("window.told = []")
+    drag(page, (300, 40), (310, 50))
+    page.evaluate("brush.settled()")
+    assert page.evaluate("told.length") == 1  # at once, for who is in a hurry
+    page.wait_for_timeout(250)
+    assert page.evaluate("told.length") == 1

@@ -149,6 +149,15 @@ def test_drop_a_photo_and_a_painting_and_drag_the_divider(visit: StyleVisit) -> 
     page.keyboard.press("ArrowRight")
     assert page.get_attribute(".compare-divider", "aria-valuenow") == "27"
     assert "sea.png · 160 × 120 px" in page.inner_text(".stage-goal")
+    file = visit.finish()
+    assert decoded(file).shape == (120, 160, 3) and visit.name == "sea-styled.png"
+    page.reload()
+    page.wait_for_selector(".stage [data-do=fetch]:visible")
+    assert np.array_equal(visit.settle(), second)
+    assert page.get_attribute(".compare-divider", "aria-valuenow") == "27"
+    with page.expect_download() as download:
+        page.click(".stage [data-do=fetch]")
+    assert Path(download.value.path()).read_bytes() == file
 
 
 def test_the_painting_follows_the_slider(visit: StyleVisit) -> None:
@@ -307,6 +316,7 @@ def test_work_goes_on_while_the_page_is_reloaded(visit: StyleVisit) -> None:
     draft = visit.seen(".compare-after")
     page.reload()
     page.wait_for_selector(".stage-work[data-state=running]")
+    page.wait_for_function("document.querySelector('.stage').dataset.drafts > 2")  # and still is
     page.click(".stage [data-do=stop]")
     visit.says(".stage-work-note", EN["style.kept_best"])
     with page.expect_download() as download:
@@ -350,6 +360,7 @@ def test_a_film(visit: StyleVisit, tmp_path: Path) -> None:
     assert visit.seen(".compare-before").mean() > first + 100  # the film grows lighter
     assert page.inner_text(".stage-time output") == "0.7 / 1.0 s"
     assert page.inner_text(".stage [data-do=save]") == EN["style.make_film"]
+    assert page.is_visible("#style-size") and not page.is_visible("#style-quality") and not page.is_visible("#style-format")
     (tmp_path / "styled.mp4").write_bytes(visit.finish())
     assert visit.name == "walk-styled.mp4"
     assert len(decode(tmp_path / "styled.mp4").frames) == 10
@@ -371,6 +382,16 @@ def test_a_paste_is_a_photo_or_a_style(visit: StyleVisit) -> None:
     page.wait_for_function("atelier.live.style.settings.styles[0].length === 64")
     assert visit.settings()["work"] == work
     assert (shown := visit.settle())[..., 2].mean() > shown[..., 0].mean() + 50
+
+
+def test_what_moves_is_known_by_its_first_frame_and_that_is_said(visit: StyleVisit) -> None:
+    file = io.BytesIO()
+    pictures = [Image.fromarray(blobs(30, 40, seed)) for seed in range(3)]
+    pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:])
+    visit.bring(loop__webp=file.getvalue())
+    visit.says(".stage [role=status]", EN["style.first_painted"].replace("{name}", "loop.webp").replace("{count}", "3"))
+    visit.drop(".palette", loop__webp=file.getvalue())
+    visit.says(".palette [role=status]", EN["style.first_frame"].replace("{name}", "loop.webp").replace("{count}", "3"))
 
 
 def test_errors_are_sentences_in_place_and_nothing_is_lost(visit: StyleVisit) -> None:
@@ -398,7 +419,7 @@ def test_everything_by_keyboard(visit: StyleVisit) -> None:
     """From the top of the page to the finished picture with Tab, Enter, arrows and the shortcuts."""
     page = visit.page
     reached: list[str] = []
-    page.locator("[role=tab]").nth(1).focus()
+    page.locator("[role=tab]").last.focus()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.do") == "open"
     with page.expect_file_chooser():  # the first button is "Choose a photo"
@@ -407,7 +428,7 @@ def test_everything_by_keyboard(visit: StyleVisit) -> None:
     page.click(".stage [data-do=sample]")
     page.wait_for_selector(".stage.has-picture")
     visit.settle()
-    page.locator("[role=tab]").nth(1).focus()
+    page.locator("[role=tab]").last.focus()
     name = """() => {
       const e = document.activeElement, ring = getComputedStyle(e).outlineStyle;
       const grip = e.firstElementChild && getComputedStyle(e.firstElementChild).outlineStyle;
@@ -428,7 +449,7 @@ def test_everything_by_keyboard(visit: StyleVisit) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     page.wait_for_function("atelier.live.style.settings.styles[0] === 'starry_night'")
-    page.locator("[role=tab]").nth(1).focus()
+    page.locator("[role=tab]").last.focus()
     page.keyboard.press("v")
     assert page.get_attribute(".compare-divider", "aria-valuenow") == "100"
     page.keyboard.press("m")

@@ -1,5 +1,6 @@
 import base64
 import contextlib
+import errno
 import hashlib
 import io
 import threading
@@ -23,6 +24,7 @@ from studio.style import Stylist, StyleSettings
 from studio.ui import archives
 from studio.ui.components.live import Request
 from studio.ui.handlers import style as module
+from studio.ui.handlers import style_work
 from studio.ui.handlers.style import StyleHandlers
 from studio.ui.handlers.style_controls import KEEP, StyleControls
 from studio.ui.handlers.style_work import region_masks
@@ -256,8 +258,13 @@ def gif(frames: int) -> bytes:
 
 
 def test_a_gif_that_moves_is_a_style_by_its_first_frame_and_says_so(visitor: Visitor) -> None:
-    assert visitor.send(gif(3), "loop.gif", "style")["kind"] == "film"
-    assert visitor.send(gif(1), "still.gif", "style")["kind"] == "picture"
+    moving, still = visitor.send(gif(3), "loop.gif", "style"), visitor.send(gif(1), "still.gif", "style")
+    assert [(info["kind"], info["frames"]) for info in (moving, still)] == [("film", 3), ("picture", 1)]
+    file = io.BytesIO()
+    pictures = [Image.fromarray(blobs(30, 40, seed)) for seed in range(2)]
+    pictures[0].save(file, "WEBP", save_all=True, append_images=pictures[1:])
+    info = visitor.send(file.getvalue(), "loop.webp", "style")
+    assert (info["kind"], info["frames"]) == ("picture", 2)
 
 
 def test_the_sample_and_the_presets(visitor: Visitor) -> None:
@@ -563,6 +570,33 @@ def test_a_film_is_painted_and_brings_its_settings_back(visitor: Visitor, film: 
     assert again["kind"] == "film"
     assert (again["settings"]["strength"], again["settings"]["styles"]) == (0.5, ["spring", "pesaro", "", ""])
     assert again["settings"]["weights"] == [0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_full_disk_is_said_without_the_servers_paths(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch, many: bool
+) -> None:
+    def full(*values: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile if many else Path, "writestr" if many else "write_bytes", full)
+    works = [visitor.send(photo(seed=seed))["id"] for seed in (1, 2)]
+    visitor.start([{"id": id, "name": f"{id[:2]}.png"} for id in works] if many else [], work=works[0])
+    report = ended(visitor)
+    sentence = "the studio's disk is full or cannot be written, and the result was lost; free some space and try again"
+    assert (report["state"], report["error"]) == ("failed", sentence)
+    assert "picture" in visitor.draw(work=works[0])  # the photo is still there
+
+
+def test_a_transparent_photo_is_no_jpeg(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that is said before minutes of work."""
+    monkeypatch.setattr(style_work, "SlowPainting", None)
+    work = visitor.send(png(blobs(30, 40, channels=4)))["id"]
+    visitor.start(work=work, format="jpeg", quality="fine")
+    assert ended(visitor)["error"].startswith("the photo is transparent in places, which JPEG cannot hold")
+    opaque = np.dstack([blobs(30, 40), np.full((30, 40), 255, np.uint8)])
+    with Image.open(io.BytesIO(made(visitor, work=visitor.send(png(opaque))["id"], format="jpeg"))) as file:
+        assert (file.format, file.size) == ("JPEG", (40, 30))
 
 
 def test_a_film_that_is_stopped_keeps_what_is_done(visitor: Visitor, film: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

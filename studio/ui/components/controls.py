@@ -37,6 +37,10 @@ class Controls:
         choices = [(text(f"{self.view}.{key}_{v}"), v) for v in values]
         return self._keep(key, gr.Radio(choices, value=value, elem_classes="choice", **self._named(key), **more))
 
+    def lines(self, key: str, value: str, most: int, **more: Any) -> gr.Textbox:
+        """A text of at most so many characters, on some lines."""
+        return self._keep(key, gr.Textbox(value, lines=2, max_length=most, **self._named(key), **more))
+
     def menu(self, key: str, value: str, values: list[str], **more: Any) -> gr.Dropdown:
         chosen = value if value in values else None
         return self._keep(key, gr.Dropdown(values, value=chosen, **self._named(key), **more))

@@ -68,19 +68,26 @@
     return answer;
   }
 
-  /** Fetch a file of the desk through the server function `take` and hand it to the person; a sentence if it failed. */
-  async function download(take, file, progress = () => {}) {
+  /** A file of the desk, {id, name}, through the server function `take`: {file}, or {error} with a sentence. */
+  async function fetched(take, { id, name }, progress = () => {}) {
     const pieces = [];
-    for (let offset = 0; offset < file.bytes; ) {
-      const answer = await take({ desk: atelier.files.desk, file: file.id, offset });
-      if (!answer?.piece) return answer?.error ?? atelier.t("live.lost");
+    for (let offset = 0, size = 1; offset < size; ) {
+      const answer = await take({ desk: atelier.files.desk, file: id, offset });
+      if (!answer?.piece) return { error: answer?.error ?? atelier.t("live.lost") };
       const piece = Uint8Array.from(atob(answer.piece), (c) => c.charCodeAt(0));
       pieces.push(new Blob([piece])); // a Blob may lie on the disk, where an array stays in memory
       offset += piece.length;
-      progress(offset / file.bytes);
+      size = answer.size;
+      progress(offset / size);
     }
-    save(new Blob(pieces), file.name);
-    return "";
+    return { file: new File(pieces, name) };
+  }
+
+  /** Fetch a file of the desk and hand it to the person; a sentence if it failed. */
+  async function download(take, file, progress = () => {}) {
+    const got = await fetched(take, file, progress);
+    if (got.file) save(got.file, file.name);
+    return got.error ?? "";
   }
 
   function save(blob, name) {
@@ -115,5 +122,5 @@
     }
   }
 
-  atelier.files = { desk: deskName(), keep, kept, send, download, save, dropped };
+  atelier.files = { desk: deskName(), keep, kept, send, fetched, download, save, dropped };
 })();

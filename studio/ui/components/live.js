@@ -58,7 +58,7 @@ async function work() {
     const job = waiting;
     waiting = null;
     const answer = await server.draw({ page, n: ++asked, settings: job.settings, ...hooks.asks() });
-    if (answer?.picture || answer?.empty) await show(answer, job);
+    if (answer?.picture || answer?.empty || answer?.same) await show(answer, job);
     else if (answer?.missing) waiting ??= (await hooks.sends(answer.missing)) ? { ...job, settings: current } : null;
     else if (!answer?.stale) fail(answer?.error ?? t("live.lost"));
   }
@@ -76,7 +76,7 @@ async function show(answer, job) {
   const detail = { n: asked, total_ms: performance.now() - job.at, server_ms: answer.ms };
   shown = job.settings;
   say(alertLine, "");
-  box.classList.toggle("has-picture", Boolean(answer.picture));
+  box.classList.toggle("has-picture", Boolean(answer.picture || answer.same)); // same: it stands there already
   box.dataset.pictures = Number(box.dataset.pictures ?? 0) + 1;
   box.dataset.timing = JSON.stringify(detail);
   box.dispatchEvent(new CustomEvent("atelier:picture", { bubbles: true, detail }));
@@ -253,8 +253,9 @@ box.addEventListener("click", (event) => {
   if (name) actions[name]();
 });
 
-const kind = (value) => (Array.isArray(value) ? `list of ${value.length}` : typeof value);
-const saved = Object.entries(atelier.recall(view) ?? {}).filter(([name, value]) => kind(value) === kind(defaults[name]));
+const length = (name, list) => (props.uncontrolled.includes(name) ? "any" : list.length); // a control stands for each value
+const kind = (name, value) => (Array.isArray(value) ? `list of ${length(name, value)}` : typeof value);
+const saved = Object.entries(atelier.recall(view) ?? {}).filter(([name, value]) => kind(name, value) === kind(name, defaults[name]));
 let restored = saved.length > 0;
 lightButtons();
 // The page's own events are connected once its parts stand.

@@ -98,7 +98,7 @@ async function take(files) {
     }
     const info = await live().send(file, "style", alertLine);
     if (!info) continue;
-    if (info.kind === "film") statusLine.textContent = t("style.first_frame", { name: info.name });
+    if (info.frames > 1) statusLine.textContent = t("style.first_frame", { name: info.name, count: info.frames });
     put(info.id, at);
     at += 1;
   }

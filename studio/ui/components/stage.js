@@ -16,8 +16,14 @@ let onStage = null; // of the picture on the stage: {key, name, kind, width, hei
 let batch = []; // [{id, name}] when several pictures are to be done
 const infos = new Map(); // of files on the desk, by id: {id, name, kind, width, height, thumb}
 
-// What a tab's script may say: the labels of the brush; and once the stage, its files or the settings have changed.
-Object.assign(hooks, { labels: () => [], changed: () => {} });
+// What a tab's script may say: the labels of the brush; what else is set for another work; what it does with a file that
+// it knows (true: nothing else is done); which of many files belong together; what it does with work that has ended (true:
+// it is no more spoken of); and once the stage, its files or the settings have changed.
+Object.assign(hooks, {
+  labels: () => [], fresh: () => ({}), opens: async () => false, batched: (files) => files, ended: async () => false,
+  changed: () => {},
+});
+const bring = (id) => set({ work: id, mask: "", at_s: 0, ...hooks.fresh(id) });
 
 // ---- files
 
@@ -86,9 +92,10 @@ async function take(files) {
     if (turn !== taking) return;
     if (info?.kind !== "picture") { refused.push(file); continue; }
     batch.push({ id: info.id, name: file.webkitRelativePath || file.name });
-    if (batch.length === 1) set({ work: info.id, mask: "", at_s: 0 });
+    if (batch.length === 1) bring(info.id);
     else hooks.changed();
   }
+  gather(batch);
   atelier.keep(view + ".batch", batch);
   if (refused.length) {
     const names = refused.slice(0, 5).map((file) => file.name).join(", ") + (refused.length > 5 ? " …" : "");
@@ -97,15 +104,19 @@ async function take(files) {
   showPlace();
 }
 
+function gather(files) {
+  batch = hooks.batched(files);
+  if (batch.length && !batch.some(({ id }) => id === current.work)) bring(batch[0].id);
+}
+
 async function takeOne(file) {
   const info = await send(file, "work");
-  if (!info) return;
+  if (!info || (await hooks.opens(info))) return;
   if (info.settings) return restore(info);
-  batch = info.files ?? [];
+  gather(info.files ?? []);
   atelier.keep(view + ".batch", batch);
-  const first = batch[0]?.id ?? info.id;
   if (info.kind === "zip") tell(statusLine, t("stage.unpacked", { count: batch.length, name: info.name, skipped: info.skipped }));
-  set({ work: first, mask: "", at_s: 0 });
+  if (!batch.length) bring(info.id);
   showPlace();
 }
 
@@ -123,7 +134,7 @@ async function restore(info) {
   const sentence = info.notice ? t(info.notice, info.values) : "";
   const lost = ids.length > found.size ? t("stage.partly", { name: info.name }) : t("live.opened", { name: info.name });
   tell(statusLine, [sentence, lost].filter(Boolean).join(" "), "stage.use_picture", () => {
-    set({ work: info.id, mask: "", at_s: 0 });
+    bring(info.id);
     say(statusLine, "");
   });
 }
@@ -193,7 +204,7 @@ find(".stage-time input").addEventListener("input", (event) => {
 });
 function turn(by) {
   const i = batch.findIndex(({ id }) => id === current.work);
-  if (batch.length > 1) set({ work: batch[(i + by + batch.length) % batch.length].id, mask: "" });
+  if (batch.length > 1) bring(batch[(i + by + batch.length) % batch.length].id);
 }
 
 // ---- the mask
@@ -202,7 +213,10 @@ let maskShown = "";
 const masks = new Map(); // files by id, for browsers that keep nothing
 const brush = atelier.brush({
   frame, sheet: find(".stage-sheet"), tools: find(".brush-tools"), labels: hooks.labels(),
+  longest: props.grid_px, white: props.white,
   failed: (sentence) => tell(alertLine, sentence),
+  noted: (sentence) => tell(statusLine, sentence),
+  name: () => `${(onStage?.name ?? "picture").replace(/\.[^.]*$/, "")}-mask.png`,
   changed: async (file) => {
     const info = file && (await send(file, "mask"));
     if (file && !info) return;
@@ -213,7 +227,8 @@ const brush = atelier.brush({
 });
 async function showMask(id) {
   maskShown = id;
-  await brush.load(id ? masks.get(id) ?? (await atelier.files.kept(id)) : null);
+  const file = id ? masks.get(id) ?? (await atelier.files.kept(id)) : null;
+  await brush.load(id && !file ? (await atelier.files.fetched(server.take, { id, name: "mask.png" })).file : file);
 }
 function paint(on) {
   brush.setLabels(hooks.labels());
@@ -229,19 +244,21 @@ frame.addEventListener("keydown", (event) => { if (event.key === "Escape" && bru
 
 let atWork = false;
 let seen = 0; // pictures of the task that were shown
-let started = null; // the settings that the task was begun with
+let started = atelier.recall(view + ".started"); // the settings that the task was begun with
 let finished = null; // the file it made
 let runs = null; // {at, from}: since when it runs, and how far it was then
 
-async function start() {
+// more: what else the server is told, as what kind of work it is.
+async function start(more = {}) {
   if (!onStage || atWork) return;
   say(alertLine, "");
   say(statusLine, "");
   seen = 0;
   started = copy(current);
-  const report = await server.start({ page, n: asked, settings: current, desk, files: batch.length > 1 ? batch : [] });
+  atelier.keep(view + ".started", started);
+  const report = await server.start({ page, n: asked, settings: current, desk, files: batch.length > 1 ? batch : [], ...more });
   if (!report?.state) {
-    if (report?.missing && (await hooks.sends(report.missing))) return start();
+    if (report?.missing && (await hooks.sends(report.missing))) return start(more);
     return tell(alertLine, report?.error ?? t("live.lost"));
   }
   watch(report);
@@ -250,15 +267,17 @@ async function start() {
 async function watch(report) {
   atWork = true;
   find(".stage-work").dataset.ended = "";
-  while (true) {
+  let wait = 60; // ms; much work is done at once
+  while (["waiting", "running"].includes(report.state)) {
     showWork(report);
-    if (!["waiting", "running"].includes(report.state)) break;
-    await new Promise((done) => setTimeout(done, document.hidden ? 3000 : 350));
+    await new Promise((done) => setTimeout(done, document.hidden ? 3000 : wait));
+    wait = Math.min(350, 1.5 * wait);
     if (!element.isConnected) return;
     report = (await server.watch({ desk, shown: seen })) ?? report; // a server that does not answer may come back
   }
   atWork = false;
-  showWork(report);
+  if (await hooks.ended(report)) dismiss(false);
+  else showWork(report);
   lightButtons();
 }
 
@@ -305,10 +324,10 @@ async function fetchFile() {
   if (sentence) tell(alertLine, sentence);
 }
 
-function dismiss() {
+function dismiss(focus = true) {
   find(".stage-work").hidden = true;
   server.stop({ desk }); // what has ended is forgotten
-  button("save").focus({ preventScroll: true });
+  if (focus) button("save").focus({ preventScroll: true });
 }
 
 // A page that was reloaded finds its work again.

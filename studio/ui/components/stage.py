@@ -54,9 +54,16 @@ class StageHandlers(Protocol):
         ...
 
 
-def stage(view: str, defaults: Config, handlers: StageHandlers, uncontrolled: list[str], script: str) -> gr.HTML:
-    """The component; `connect` it with the controls as any live view. `script` runs after stage.js, within it."""
-    names = ("draw", "receive", "look", "start", "watch", "stop", "take", "sample")
+def stage(
+    view: str, defaults: Config, handlers: StageHandlers, uncontrolled: list[str], script: str, *,
+    accept: str = ACCEPT, more: tuple[str, ...] = (), **props: Any,
+) -> gr.HTML:
+    """The component; `connect` it with the controls as any live view. `script` runs after stage.js, within it.
+
+    more: names of further functions of the handlers that the script calls. props are for the scripts; of them the brush
+    takes `grid_px`, the longest side of a mask, and `white`: masks are black and white, for there is one label.
+    """
+    names = ("draw", "receive", "look", "start", "watch", "stop", "take", "sample", *more)
     return live_view(
         view,
         defaults,
@@ -66,5 +73,6 @@ def stage(view: str, defaults: Config, handlers: StageHandlers, uncontrolled: li
         uncontrolled=uncontrolled,
         max_bytes=handlers.max_bytes,
         max_batch=MAX_BATCH,
-        accept=ACCEPT,
+        accept=accept,
+        **props,
     )

@@ -12,12 +12,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from studio.checkpoint import read_info
-from studio.errors import DataError, StudioError
+from studio.errors import DataError, DiskError, StudioError
+from studio.files import disk_errors
 from studio.film import stylize_film
 from studio.fine import PERCEPTUAL, SlowPainting
 from studio.gatys import FineSettings
 from studio.images import encode, open_picture, to_uint8
 from studio.library import BUNDLED
+from studio.originals import fit_for
 from studio.provenance import Provenance
 from studio.raster.opening import Picture
 from studio.style import Cancelled
@@ -59,6 +61,9 @@ class StyleWork:
                 path, name = make(order, kept, task, folder)
             except Cancelled:
                 raise Stopped from None
+            except DiskError as error:  # which names a place that nobody has chosen
+                reason = "the studio's disk is full or cannot be written, and the result was lost"
+                raise DiskError(f"{reason}; free some space and try again") from error
             return self.services.desks.add(order.desk, path, name)
 
     def paint(
@@ -70,6 +75,7 @@ class StyleWork:
 
         A fine picture that is cancelled is finished as it is.
         """
+        content = fit_for(content, settings.format.upper(), settings.of_style().size)
         masks = region_masks(labels, settings)
         if settings.quality == "fine":
             painting = SlowPainting(
@@ -115,14 +121,15 @@ class StyleWork:
         )
         if task.cancelled():
             task.say("style.kept_best")
-        path.write_bytes(painted)
+        with disk_errors(path):
+            path.write_bytes(painted)
         return path, finished_name(kept[0].name, order.settings)
 
     def _many(self, order: Order, kept: list[Kept], task: Task, folder: Path) -> tuple[Path, str]:
         """A zip of what could be done; errors.txt in it says what could not."""
         path, errors, stems = folder / "zip", [], Counter[str]()
         count = len(order.files)
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as zipped:
+        with disk_errors(path), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as zipped:
             for i, ((_, name), source) in enumerate(zip(order.files, kept)):
                 task.say("style.picture_of", i=i + 1, count=count)
                 step = lambda fraction, i=i: task.progress((i + fraction) / count)

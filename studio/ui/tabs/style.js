@@ -9,6 +9,11 @@ hooks.labels = () => {
   return [{ value: KEEP, colour: "#3c9d5b", name: t("style.keep") }, ...regions];
 };
 
+hooks.opens = async ({ kind, frames, name }) => {
+  if (kind === "picture" && frames > 1) tell(statusLine, t("style.first_painted", { name, count: frames }));
+  return false;
+};
+
 let regions = "";
 hooks.changed = () => {
   const next = current.styles.map(Boolean).join();
@@ -16,7 +21,7 @@ hooks.changed = () => {
   regions = next;
 
   const film = onStage?.kind === "film", fine = current.quality === "fine", many = batch.length > 1;
-  box.closest(".desk").dataset.quality = current.quality;
+  Object.assign(box.closest(".desk").dataset, { quality: current.quality, work: film ? "film" : "picture" });
   button("save").textContent = many ? t("style.make_many", { count: batch.length })
     : t(film ? "style.make_film" : fine ? "style.make_fine" : "stage.make");
   const line = find(".stage-goal");
