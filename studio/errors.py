@@ -64,3 +64,7 @@ class DiskError(StudioError):
 
 class ServerError(StudioError):
     pass
+
+
+class Cancelled(Exception):
+    """What was asked to stop has stopped, and there is nothing to keep. Not an error: nobody need be told."""

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from studio.canvas import Canvas, Pixels, Scaled, Whole, Window, everything, pieces
 from studio.config import Config, setting
-from studio.errors import SettingError, VideoError
+from studio.errors import Cancelled, SettingError, VideoError
 from studio.footage import MAX_PIXELS, Footage, Frame, Reading, survey
 from studio.originals import mask_levels, result_size
 from studio.painting import TILE
 from studio.raster.opening import Picture
 from studio.sound import Sound
 from studio.steady import Hold, SteadyLooks, Watch
-from studio.style import Cancelled, Stylist, check_counts
+from studio.style import Stylist, check_counts
 from studio.styling import StyleSettings, Styling
 from studio.video import DEFAULT_QUALITY, FilmKind, FrameWriter, film_at, film_kind
 

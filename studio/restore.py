@@ -17,7 +17,7 @@ from studio.community import Networks, public_name
 from studio.compositing import MAX_FEATHER
 from studio.config import Config, setting
 from studio.engine import Engine, LoadedModel
-from studio.errors import ImageError, UnknownName
+from studio.errors import Cancelled, ImageError, UnknownName
 from studio.fills import FILLS, Fill
 from studio.holes import fill_holes
 from studio.layers import Layer, Treatment, make_layer
@@ -27,7 +27,6 @@ from studio.padding import padded
 from studio.provenance import ENHANCED, PARTLY_GENERATED, Provenance
 from studio.raster.labels import Labels
 from studio.raster.opening import Picture
-from studio.style import Cancelled
 from studio.suggestion import Suggestion, detect
 
 TOOL = "restore"

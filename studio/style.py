@@ -18,7 +18,7 @@ from torch import Tensor
 from studio.canvas import Canvas, Pixels, Scaled, Whole, Window, everything, floats, levels, render
 from studio.capabilities import Styler, require
 from studio.engine import Engine
-from studio.errors import SettingError
+from studio.errors import Cancelled, SettingError
 from studio.models.style import StyleCode, blend
 from studio.originals import mask_levels, paintable, paper_of, read_style, result_size, small_copy, with_alpha_of
 from studio.painting import Painter
@@ -32,10 +32,6 @@ TOOL = "style"
 TILE = 896  # px; of what is looked at together: 24 megapixels are painted within 2 GB
 PREVIEW_SIDE = 640
 CACHED_CODES, CACHED_PREVIEWS = 64, 8
-
-
-class Cancelled(Exception):
-    """What was asked to stop has stopped, and there is nothing to keep."""
 
 
 class Stylist:

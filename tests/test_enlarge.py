@@ -5,9 +5,8 @@ import torch
 import studio.enlarge
 from studio.canvas import Pixels, Scaled, Whole, Window, everything
 from studio.enlarge import DenoiseSettings, Enlarged, Enlarger, UpscaleSettings, at_scale, resized
-from studio.errors import SettingError, UnknownName
+from studio.errors import Cancelled, SettingError, UnknownName
 from studio.models.superres import SuperresConfig, SuperresNetwork
-from studio.style import Cancelled
 from tests.tiny_restore import RepeatUpscaler, TinyEngine
 from tests.tiny_style import blobs, picture
 

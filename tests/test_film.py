@@ -12,14 +12,14 @@ import torch
 import studio.film
 import studio.painting
 from studio.engine import Engine
-from studio.errors import SettingError, StudioError, VideoError
+from studio.errors import Cancelled, SettingError, StudioError, VideoError
 from studio.film import FilmResult, FilmSettings, stylize_film
 from studio.flow import inside, warped_difference
 from studio.footage import Reading, survey
 from studio.library import Library
 from studio.provenance import AI_GENERATED, read_film
 from studio.raster.opening import Picture
-from studio.style import Cancelled, Stylist, read_provenance
+from studio.style import Stylist, read_provenance
 from studio.styling import StyleSettings
 from tests.film import decode
 from tests.film_files import make_film, noise_of, solid, sound_of, sound_packets

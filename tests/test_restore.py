@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 
 from studio.compositing import fill_weights
-from studio.errors import CapabilityError, ImageError, SettingError, UnknownName
+from studio.errors import Cancelled, CapabilityError, ImageError, SettingError, UnknownName
 from studio.layers import Treatment
 from studio.provenance import AI_GENERATED, ENHANCED, PARTLY_GENERATED
 from studio.restore import CLASSICAL, Restorer, RestoreSettings, labels, provenance
-from studio.style import Cancelled
 from tests.tiny_restore import DarkDetector, MeanInpainter, RepeatUpscaler, TinyEngine
 from tests.tiny_style import blobs, picture
 

@@ -10,13 +10,13 @@ import torch
 import studio.painting
 from studio.canvas import Pixels, everything
 from studio.engine import Engine
-from studio.errors import CapabilityError, ImageError, SettingError, UnknownName
+from studio.errors import Cancelled, CapabilityError, ImageError, SettingError, UnknownName
 from studio.images import save_picture
 from studio.library import Library
 from studio.originals import read_style
 from studio.provenance import read
 from studio.raster.opening import Picture
-from studio.style import Cancelled, Stylist, read_provenance
+from studio.style import Stylist, read_provenance
 from studio.styling import StyleSettings
 from tests.picture_files import linear_grey_profile, swapped_profile
 from tests.tiny_style import blobs, picture, save_style

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.commands import COMMANDS, Command, Report, make_folder
 from studio.config import add_arguments, from_arguments, settings
-from studio.errors import DiskError, SettingError, StudioError
+from studio.errors import Cancelled, DiskError, SettingError, StudioError
 
 if TYPE_CHECKING:
     from studio.batch import Task
@@ -166,7 +166,6 @@ class Work:
         self, task: "Task", styles: list["Picture"], sources: list[tuple[str, str]], meter: "Meter"
     ) -> None:
         from studio.film import stylize_film
-        from studio.style import Cancelled
 
         if self.steps is not None:
             raise SettingError(f"{task.content.name} is a film, and --quality fine is for pictures; leave it out")

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from studio.checkpoint import read_info
-from studio.errors import DataError, DiskError, StudioError
+from studio.errors import Cancelled, DataError, DiskError, StudioError
 from studio.files import disk_errors
 from studio.film import stylize_film
 from studio.fine import PERCEPTUAL, SlowPainting
@@ -22,7 +22,6 @@ from studio.library import BUNDLED
 from studio.originals import fit_for
 from studio.provenance import Provenance
 from studio.raster.opening import Picture
-from studio.style import Cancelled
 from studio.ui.desks import Kept
 from studio.ui.handlers.style_controls import KEEP, StyleControls
 from studio.ui.services import Services
