@@ -184,7 +184,7 @@ def read_provenance(made: Provenance) -> tuple[StyleSettings, list[tuple[str, st
 def check_counts(styles: Sequence[object], settings: StyleSettings, masks: int) -> None:
     """Raises SettingError unless there are styles, at most MAX_STYLES, and none or as many weights and masks."""
     if not 1 <= len(styles) <= MAX_STYLES:
-        raise SettingError(f"{len(styles)} styles are outside 1..{MAX_STYLES}; choose as many")
+        raise SettingError(f"{len(styles)} styles; choose 1 to {MAX_STYLES}")
     if settings.weights and len(settings.weights) != len(styles):
         counts = f"{len(settings.weights)} weights do not fit {len(styles)} styles"
         raise SettingError(f"{counts}; give one for each, or none")

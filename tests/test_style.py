@@ -383,8 +383,8 @@ def test_provenance_says_what_and_not_where(stylist: Stylist, models: Path, tmp_
 @pytest.mark.parametrize(
     "styles, masks, settings, sentence",
     [
-        (0, 0, {}, r"0 styles are outside 1..4; choose as many"),
-        (5, 0, {}, r"5 styles are outside 1..4; choose as many"),
+        (0, 0, {}, r"0 styles; choose 1 to 4"),
+        (5, 0, {}, r"5 styles; choose 1 to 4"),
         (2, 0, {"weights": (1.0,)}, r"1 weights do not fit 2 styles; give one for each, or none"),
         (3, 2, {}, r"2 masks do not fit 3 styles; give one for all, or one for each"),
     ],

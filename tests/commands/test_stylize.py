@@ -221,7 +221,7 @@ def test_a_moving_style_is_its_first_frame(cli: Callable, here: Path) -> None:
         (["photos/x.jpg", "styles/one.png"], "there is no picture photos/x.jpg; check the name"),
         (["photos/a.jpg", "styles/x.png"], "there is no picture styles/x.png; check the name"),
         (["photos/a.jpg", "junk"], "junk is not a picture that can be read here; give one of "),
-        ([*GOOD, *["styles/one.png"] * 4], "5 styles are outside 1..4; choose as many"),
+        ([*GOOD, *["styles/one.png"] * 4], "5 styles; choose 1 to 4"),
         ([*GOOD, "--weights", "1,1"], "2 weights do not fit 1 styles; give one for each, or none"),
         ([*GOOD, "--strength", "2"], "strength=2.0 is outside 0..1 (how far from the photo"),
         ([*GOOD, "--keep-colour", "all"], "keep_colour='all' is not one of no, luminance, histogram"),

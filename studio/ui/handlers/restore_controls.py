@@ -33,7 +33,7 @@ class RestoreControls(Config):
     ignored: tuple[str, ...] = setting((), "kinds of damage that are not proposed")
     method: str = setting(NETWORK, "network, or a classical fill", choices=[NETWORK, *CLASSICAL])
     grow: int = setting(0, "how far the mask is grown", low=-MAX_GROWTH, high=MAX_GROWTH, unit="px")
-    feather: int = setting(2, "how far a fill fades in within the mask", low=0, high=MAX_FEATHER, unit="px")
+    feather: int = setting(0, "how far a fill fades in within the mask", low=0, high=MAX_FEATHER, unit="px")
     strokes: str = setting("no", "whether fills are drawn as visible strokes", choices=["no", "yes"])
     format: str = setting("png", "of the finished picture", choices=FORMATS)
     note: str = setting("", "the operator's, for the report")

@@ -1,0 +1,102 @@
+"""How near a mended picture is to what it was, within the hole alone; and how well damage is found.
+
+Pictures are [1, 3, H, W] in [-1, 1], masks [1, 1, H, W] of float32 in {0, 1}, 1 in the hole, with at least one place.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from studio.checkpoint import load_network
+from studio.library import BUNDLED
+from studio.nn.features import Lite0
+from train.losses.inpainting import hole_mean
+from train.style_metrics import Eye, Lite0Eye, VGGEye
+
+SMALLEST = 1 / 255**2 / 12  # squared error that rounding to 8 bits leaves; less would be luck, and 0 has no decibels
+LEVELS = 256
+Directions = dict[str, list[Tensor]]  # by eye: responses [1, C, h, w] of length 1 at each place, by layer
+
+
+def psnr(found: Tensor, wanted: Tensor, mask: Tensor) -> float:
+    """Peak signal-to-noise ratio of 8-bit pictures in the hole, in dB; at most 58.9."""
+    error = float(hole_mean(((found - wanted) / 2).square(), mask))
+    return -10 * math.log10(max(error, SMALLEST))
+
+
+def ssim(found: Tensor, wanted: Tensor, mask: Tensor) -> float:
+    """Structural similarity (Wang et al. 2004, eq. 13), mean over the hole: -1..1, 1 for equal pictures."""
+    places = structural_similarity_index_measure(
+        (found + 1) / 2, (wanted + 1) / 2, data_range=1.0, return_full_image=True
+    )[1]
+    return float(hole_mean(places, mask))
+
+
+def direction_distance(found: list[Tensor], wanted: list[Tensor], mask: Tensor) -> float:
+    """Squared distance of responses' directions, mean over the hole and over layers: 0..4.
+
+    With a mask of ones it is `train.style_metrics.content_distance`. At a coarse layer a place counts as much as it
+    is hole.
+    """
+    layers = []
+    for a, b in zip(found, wanted):
+        share = F.adaptive_avg_pool2d(mask, a.shape[2:])
+        layers.append(((a - b).square().sum(dim=1, keepdim=True) * share).sum() / share.sum())
+    return float(torch.stack(layers).mean())
+
+
+class Judge:
+    """What a table says of a mended picture: PSNR, SSIM and distances in both networks' eyes."""
+
+    def __init__(self) -> None:
+        self.eyes: list[Eye] = [VGGEye(load_network(BUNDLED / "vgg")), Lite0Eye(Lite0())]
+
+    def look(self, picture: Tensor) -> Directions:
+        """To be kept of an original that many pictures are compared with."""
+        seen = {}
+        for eye in self.eyes:
+            maps = eye(picture)
+            seen[eye.name] = [F.normalize(maps[layer], dim=1) for layer in eye.content_layers]
+        return seen
+
+    def measure(self, found: Tensor, wanted: Tensor, seen: Directions, mask: Tensor) -> dict[str, float]:
+        """Of a mended picture beside its original, and what `look` gave of that one."""
+        apart = {
+            name: direction_distance(maps, seen[name], mask) for name, maps in self.look(found).items()
+        }
+        return {"PSNR": psnr(found, wanted, mask), "SSIM": ssim(found, wanted, mask), **apart}
+
+
+@dataclass
+class Tally:
+    """How sure a detector was, in LEVELS levels, of pixels that were damaged and of others."""
+
+    damaged: np.ndarray = field(default_factory=lambda: np.zeros(LEVELS, np.int64))
+    sound: np.ndarray = field(default_factory=lambda: np.zeros(LEVELS, np.int64))
+
+    def add(self, levels: np.ndarray, truth: np.ndarray) -> None:
+        """levels [H, W] uint8, truth [H, W] bool."""
+        self.damaged += np.bincount(levels[truth], minlength=LEVELS)
+        self.sound += np.bincount(levels[~truth], minlength=LEVELS)
+
+    def scores(self, level: int) -> dict[str, float]:
+        """Precision, recall and F1, over all pixels, if `level` and more is taken for damage.
+
+        Precision is 1 where nothing is taken, recall where nothing was damaged.
+        """
+        hits, false = int(self.damaged[level:].sum()), int(self.sound[level:].sum())
+        there = int(self.damaged.sum())
+        return {
+            "precision": hits / (hits + false) if hits + false else 1.0,
+            "recall": hits / there if there else 1.0,
+            "F1": 2 * hits / (there + hits + false) if there + hits + false else 1.0,
+        }
+
+    def best_level(self) -> int:
+        """The level from 1 up with the highest F1."""
+        return max(range(1, LEVELS), key=lambda level: self.scores(level)["F1"])
