@@ -1,5 +1,4 @@
 import os
-import tempfile
 import weakref
 from collections.abc import Iterator
 from fractions import Fraction
@@ -181,11 +180,8 @@ def test_a_film_replaces_the_old_one(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no device that is always full")
 @EVERY_KIND
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    def full(dir: Path, prefix: str) -> tuple[int, str]:
-        (tmp_path / "beside").symlink_to("/dev/full")
-        return os.open("/dev/null", os.O_WRONLY), str(tmp_path / "beside")
-
-    monkeypatch.setattr(tempfile, "mkstemp", full)
+    # the file that is written beside the film's place leads to a device that is always full
+    monkeypatch.setattr(Path, "touch", lambda beside, *_, **__: beside.symlink_to("/dev/full"))
     path = tmp_path / f"film{suffix}"
     torch.manual_seed(0)
     with pytest.raises(DiskError, match=rf"^the disk of {path} is full; free some space and try again$"):
