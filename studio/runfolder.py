@@ -3,11 +3,18 @@
     config.json       recipe and settings; written at the start, and when a resume changes a setting
     machine.json      what it trains on, in words
     dataset.json      what was found in the data, and what was skipped and why
-    progress.jsonl    one JSON line a tick, appended by the trainer; a `resumed` line voids later ticks before it
+    init.json         what was taken over from another model or run, where it started from one
+    progress.jsonl    one JSON line a tick, appended by the trainer; a `resumed` line voids later ticks before it, and a
+                      `warning` line is no tick but what the trainer noticed
     samples/*.jpg     a grid of fixed latents, named by kimg
+    nearest.jpg       generated pictures, each above the training picture that is most like it
+    best/             the checkpoint with the lowest kernel distance to the pictures, where that is measured
     state/0003.200/   everything a resume needs at 3.2 kimg; the newest two are kept
     STOP, PAUSE       empty files made by the studio, honoured at the next step; STOP saves first
     exit.json         how the run ended
+    process.json      the trainer at work and its device; gone when it ends, unless it was killed
+    job.json          what the studio was asked to do with the run (studio/jobs.py); a run begun by hand has none
+    train.log         what the trainer said, where the studio started it
     .lock             held by the trainer while it lives
 """
 
@@ -45,6 +52,14 @@ class RunFolder:
     @property
     def lock_path(self) -> Path:
         return self.path / ".lock"
+
+    @property
+    def process_path(self) -> Path:
+        return self.path / "process.json"
+
+    @property
+    def exit_path(self) -> Path:
+        return self.path / "exit.json"
 
     @property
     def stop_requested(self) -> bool:
@@ -104,23 +119,37 @@ class RunFolder:
 
     def progress(self) -> list[dict[str, Any]]:
         """The ticks in order of kimg, without those that a resume took back and without a half-written last line."""
-        ticks: list[dict[str, Any]] = []
+        return [line for line in self._standing() if "warning" not in line]
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """What the trainer noticed, in order of kimg: `warning` (its kind), `message`, `step`, `kimg`."""
+        return [line for line in self._standing() if "warning" in line]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All that was written to progress.jsonl, in the order of writing, without half-written lines."""
         if not self.progress_path.exists():
-            return ticks
+            return []
+        found = []
         for text in self.progress_path.read_text(encoding="utf-8").splitlines():
             try:
-                line = json.loads(text)
+                found.append(json.loads(text))
             except json.JSONDecodeError:
                 continue  # a trainer was killed while it wrote this line
+        return found
+
+    def _standing(self) -> list[dict[str, Any]]:
+        """Ticks and warnings, without those that a resume took back."""
+        kept: list[dict[str, Any]] = []
+        for line in self.lines():
             if "resumed" in line:
-                ticks = [tick for tick in ticks if tick["step"] <= line["resumed"]]
+                kept = [one for one in kept if one["step"] <= line["resumed"]]
             else:
-                ticks.append(line)
-        return ticks
+                kept.append(line)
+        return kept
 
     def write_exit(self, outcome: str, message: str, kimg: float) -> None:
         """outcome: done, stopped or failed."""
-        write_json(self.path / "exit.json", {"outcome": outcome, "message": message, "kimg": kimg})
+        write_json(self.exit_path, {"outcome": outcome, "message": message, "kimg": kimg})
 
 
 def read_json(path: Path, missing: str) -> dict[str, Any]:

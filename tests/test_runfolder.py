@@ -89,6 +89,14 @@ def test_a_line_that_a_kill_cut_short(run: RunFolder) -> None:
     assert len(run.progress_path.read_text().splitlines()) == 5
 
 
+def test_warnings_are_no_ticks_and_are_taken_back_like_them(run: RunFolder) -> None:
+    warning = lambda step: {"warning": "collapse", "message": "alike", **tick(step)}
+    for line in (tick(1), warning(1), tick(2), warning(2), {"resumed": 1}, tick(2)):
+        run.append_progress(line)
+    assert run.progress() == [tick(1), tick(2)] and run.warnings() == [warning(1)]
+    assert len(run.lines()) == 6
+
+
 def test_a_number_that_is_none_is_not_written(run: RunFolder) -> None:
     run.append_progress(tick(1))
     with pytest.raises(ValueError, match="not JSON compliant"):

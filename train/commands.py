@@ -10,8 +10,10 @@ from typing import Any
 from accelerate import PartialState
 
 from studio.config import Setting, add_arguments, from_arguments, settings
+from studio.dataset import examine
 from studio.errors import SettingError, StudioError
 from studio.runfolder import RunFolder, read_json
+from train.health import HealthConfig
 from train.loop import Outcome, print_line
 from train.recipes import RECIPES
 from train.run import check_version, resume, start, stored_config
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder of this run")
         sub.add_argument("--config", type=Path, metavar="JSON", help="settings to start from; flags override them")
         add_arguments(sub, kind.settings)
+        add_arguments(sub, HealthConfig)
         _common(sub)
 
     sub = commands.add_parser(
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("run", type=Path, metavar="RUN")
     sub.add_argument("--data", default=argparse.SUPPRESS, help=argparse.SUPPRESS)  # to say why it cannot change
     _add_changes(sub)
+    add_arguments(sub, HealthConfig)
     _common(sub)
 
     sub = commands.add_parser("export", help="write a run's model as a checkpoint folder with a card")
@@ -65,6 +69,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--note", default="", help="one sentence on the training, for the card")
     sub.add_argument("--licence", default="not stated", help="the licence you give the weights")
     sub.add_argument("--no-grid", action="store_true", help="show no sample pictures on the card")
+    _common(sub)
+
+    sub = commands.add_parser("plan", help="measure for a minute how long a training will take here")
+    kinds = sub.add_subparsers(metavar="RECIPE", required=True)
+    for name in RECIPES:
+        one = kinds.add_parser(name, help=RECIPES.get(name).description)
+        one.set_defaults(run_command=_plan, recipe=name)
+        one.add_argument("--data", type=Path, metavar="DIR|ZIP", help="pictures to learn from; without them, noise")
+        one.add_argument("--config", type=Path, metavar="JSON", help="settings to start from; flags override them")
+        one.add_argument("--seconds", type=float, default=60.0, help="to measure for, at most (default 60)")
+        add_arguments(one, RECIPES.get(name).settings)
+        _common(one)
+
+    sub = commands.add_parser("examine", help="look at pictures before training on them")
+    sub.set_defaults(run_command=_examine)
+    sub.add_argument("data", type=Path, metavar="DIR|ZIP")
+    sub.add_argument("--resolution", type=int, default=64, help="side of what is to be trained, px (default 64)")
+    sub.add_argument("--out", type=Path, metavar="JSON", help="write all that was found to this file")
     _common(sub)
 
     sub = commands.add_parser("evaluate", help="measure a run or a checkpoint against pictures")
@@ -106,7 +128,8 @@ def _add_changes(parser: argparse.ArgumentParser) -> None:
 
 def _changes(arguments: argparse.Namespace, recipe: str) -> dict[str, Any]:
     """The settings that `resume` was given. Raises SettingError for one that the run's recipe does not have."""
-    given = {k: v for k, v in vars(arguments).items() if k not in ("run_command", "run", "device", "json")}
+    others = {"run_command", "run", "device", "json", *(item.name for item in settings(HealthConfig))}
+    given = {k: v for k, v in vars(arguments).items() if k not in others}
     if "data" in given:
         raise SettingError(f"data={given['data']} cannot replace the pictures in mid-run; start another run with it")
     known = {item.name: item for item in settings(RECIPES.get(recipe).settings)}
@@ -119,29 +142,33 @@ def _start(arguments: argparse.Namespace) -> None:
     preset = _preset(arguments.config, arguments.recipe) if arguments.config else {}
     if arguments.data is None:
         raise SettingError("--data is missing; give a folder or a zip of pictures")
-    config = from_arguments(RECIPES.get(arguments.recipe).settings, arguments, preset)
+    config = from_arguments(RECIPES.get(arguments.recipe).settings, arguments, preset.get("settings"))
+    health = from_arguments(HealthConfig, arguments, preset.get("health"))
     report = lambda line: print_line(line, config.kimg, arguments.json)
     run = RunFolder(arguments.run)
-    _say(start(arguments.recipe, config, arguments.data, run, arguments.device, report), arguments)
+    _say(start(arguments.recipe, config, arguments.data, run, arguments.device, report, health), arguments)
 
 
 def _preset(path: Path, recipe: str) -> dict[str, Any]:
-    """The settings in a preset or in a run's config.json. Raises StudioError if they are not for this recipe."""
+    """A preset or a run's config.json. Raises StudioError if its settings are not for this recipe."""
     stored = read_json(path, f"there is no {path}")
     if not (isinstance(stored.get("recipe"), str) and isinstance(stored.get("settings"), dict)):
         raise SettingError(f"{path} does not name a recipe and its settings; give a preset or a run's config.json")
     check_version(stored, path)
     if stored["recipe"] != recipe:
         raise SettingError(f"{path} is for the recipe {stored['recipe']!r}; run: python -m train {stored['recipe']}")
-    return stored["settings"]
+    if not isinstance(stored.get("health", {}), dict):
+        raise SettingError(f"{path} holds a health that is not names with values; mend it or leave it out")
+    return stored
 
 
 def _resume(arguments: argparse.Namespace) -> None:
     run = RunFolder(arguments.run)
     recipe, config, _ = stored_config(run)
+    watching = {s.name: getattr(arguments, s.name) for s in settings(HealthConfig) if hasattr(arguments, s.name)}
     changes = _changes(arguments, recipe)
     report = lambda line: print_line(line, changes.get("kimg", config.kimg), arguments.json)
-    _say(resume(run, changes, arguments.device, report), arguments)
+    _say(resume(run, changes, arguments.device, report, watching), arguments)
 
 
 def _say(outcome: Outcome, arguments: argparse.Namespace) -> None:
@@ -178,3 +205,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         features=arguments.features, seed=arguments.seed, device=arguments.device, save=arguments.save,
     )
     print(json.dumps(result) if arguments.json else "\n".join(f"{k:32} {v:.5g}" for k, v in result.items()))
+
+
+def _examine(arguments: argparse.Namespace) -> None:
+    report = examine(arguments.data, arguments.resolution)
+    if arguments.out:
+        report.save(arguments.out)
+    if arguments.json:
+        print(json.dumps(report.to_dict()))
+        return
+    w, h = report.widths, report.heights
+    print(f"{report.pictures} pictures, {w['least']} to {w['most']} px wide, {h['least']} to {h['most']} px high")
+    for finding in report.findings:
+        print(f"{'!' if finding.grave else '-'} {finding.message}")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from train.planner import plan  # needs a recipe's networks; the loop's own start should not wait for it
+
+    preset = _preset(arguments.config, arguments.recipe) if arguments.config else {}
+    config = from_arguments(RECIPES.get(arguments.recipe).settings, arguments, preset.get("settings"))
+    found = plan(arguments.recipe, config, arguments.data, arguments.device, arguments.seconds).to_dict()
+    side = f"{config.resolution} px, " if hasattr(config, "resolution") else ""
+    text = f"{side}{found['kimg']:g} kimg: about {found['words']} here ({found['seconds_per_kimg']:.3g} s a kimg)"
+    print(json.dumps(found) if arguments.json else text)

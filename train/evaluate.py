@@ -1,13 +1,12 @@
 """Measure a run or a checkpoint: a generator against real pictures, a style model against photos and paintings."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from studio.capabilities import NoiseGenerator, require
 from studio.checkpoint import INFO, load_network, read_info
@@ -17,11 +16,11 @@ from studio.models.style import StyleNetwork
 from studio.nn.features import FeatureNetwork, feature_network
 from studio.runfolder import RunFolder
 from train.data import Pictures, open_pictures
+from train.drawing import fixed_shuffle, generated, real_features
 from train.evaluate_style import evaluate_style
 from train.export import latest, record_metrics
 from train.metrics import evaluate, extract
 
-BATCH = 32
 MIN_SAMPLES = 6
 SAMPLES, PAIRS = 5000, 60
 
@@ -76,7 +75,7 @@ def evaluate_generator(
     holdout = stored.get("holdout", 0.0)
     parts = {"part": "held-out", "holdout": holdout} if holdout else {}
     real = _real(open_pictures(data, G.resolution, G.channels, **parts), samples, extractor)
-    made = extract(_generated(G, len(real), seed, device), extractor)
+    made = extract(generated(G, len(real), seed, device), extractor)
     name = extractor.name
     probabilities = extractor.probabilities(made)
     result = {"pictures": len(real), **evaluate(real, made, name, probabilities=probabilities, seed=seed)}
@@ -88,20 +87,4 @@ def evaluate_generator(
 
 
 def _real(pictures: Pictures, count: int, extractor: FeatureNetwork) -> Tensor:
-    """Features of the first `count` pictures of a fixed shuffle."""
-    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))[:count].tolist()
-    parts = (order[i : i + BATCH] for i in range(0, len(order), BATCH))
-    return extract((pictures.load(part).float() / 127.5 - 1 for part in parts), extractor)
-
-
-@torch.inference_mode()
-def _generated(G: NoiseGenerator, count: int, seed: int, device: torch.device) -> Iterator[Tensor]:
-    """Untruncated pictures in batches; classes in turn."""
-    generator = torch.Generator().manual_seed(seed)
-    for start in range(0, count, BATCH):
-        size = min(BATCH, count - start)
-        z = torch.randn(size, G.z_dim, generator=generator).to(device)
-        c = None
-        if G.classes:
-            c = one_hot(torch.arange(start, start + size, device=device) % G.classes, G.classes).float()
-        yield G.generate(z, c).clamp(-1, 1)
+    return real_features(pictures, fixed_shuffle(pictures, count), extractor)

@@ -17,7 +17,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor
 
-from studio.errors import RunError
+from studio.errors import RunError, StudioError
 from studio.files import disk_errors, write_bytes
 from studio.images import encode_jpeg
 from studio.runfolder import RunFolder
@@ -25,14 +25,19 @@ from train.data import Pictures, batches
 from train.grids import sample_grid
 from train.recipes import Batch, LoopConfig, Phase, Recipe
 from train.state import Position, load_state, save_state
+from train.watch import Watch
 
 PAUSE_POLL_S = 0.5
 ETA_TICKS = 10  # the pace of this many ticks stands for the rest
 
 
+class Diverged(RunError):
+    """A loss or a weight is not finite. The newest state is from before that."""
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `done` at its full length, or `stopped` on request."""
+    """How a run ended: `done` at its full length, or where it had stopped getting better; `stopped` on request."""
 
     name: str
     kimg: float
@@ -46,12 +51,14 @@ def train(
     accelerator: Accelerator,
     report: Callable[[dict], None],
     changed: Mapping[str, list] | None = None,
+    watch: Watch | None = None,
 ) -> Outcome:
     """Train until config.kimg or STOP, from the newest state in the run folder if there is one.
 
     `report` gets every tick's line; `changed`, settings that differ from what the run had, as [before, after], is
-    reported first and kept in the progress. The batch is one that `check_split` lets pass. Raises RunError when a
-    loss is not finite, DiskError when a state cannot be written; the last good state stays in both cases.
+    reported first and kept in the progress. The batch is one that `check_split` lets pass. `watch` measures, warns and
+    may find that it is enough. Raises Diverged when a loss is not finite, DiskError when a state cannot be written; the
+    last good state stays in both cases.
     """
     main, device = accelerator.is_main_process, accelerator.device
     rank, ranks = accelerator.process_index, accelerator.num_processes
@@ -82,7 +89,7 @@ def train(
     meter = _Meter(position)
     pace: list[float] = []  # seconds a kimg, of the latest ticks
     tick = len(run.progress())
-    outcome = "done"
+    outcome, why = "done", ""
     mark = time.perf_counter()
 
     while position.images < total:
@@ -107,6 +114,7 @@ def train(
             flipped = torch.rand(images.shape[0], device=device) < 0.5
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
         rounds = [Batch(*pair) for pair in zip(images.chunk(config.accumulate), labels.chunk(config.accumulate))]
+        recipe.start_step(position.images)
         for phase in recipe.phases:
             if position.step % phase.interval == 0:
                 meter.add(_take_step(phase, recipe, rounds, accelerator))
@@ -143,15 +151,19 @@ def train(
                 **recipe.scalars(),
                 **values,
             }
-            run.append_progress(line)
-            report(line)
+            for line in _watched(line, recipe, watch):
+                run.append_progress(line)
+                report(line)
             if tick % config.sample_ticks == 0:
                 _write_samples(recipe, run, position)
+        if _asked(watch is not None and watch.enough(), accelerator):
+            why = ": it has stopped getting better, and best/ has the best"
+            break
 
     _check_finite(recipe, meter, config, position, run, accelerator)
     if main:
         save_state(run, recipe, position)
-        run.write_exit(outcome, f"{outcome} at {position.kimg:g} kimg", position.kimg)
+        run.write_exit(outcome, f"{outcome} at {position.kimg:g} kimg{why}", position.kimg)
     return Outcome(outcome, position.kimg)
 
 
@@ -170,7 +182,7 @@ def _take_step(phase: Phase, recipe: Recipe, rounds: list[Batch], accelerator: A
     for name, network in recipe.networks.items():
         network.requires_grad_(name == phase.network)
     network, optimizer = recipe.networks[phase.network], recipe.optimizers[phase.network]
-    optimizer.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)  # of frozen parameters too, which the optimiser does not know
     logged: dict[str, Tensor] = {}
     for batch in rounds:
         loss, values = phase.loss(batch)
@@ -183,6 +195,8 @@ def _take_step(phase: Phase, recipe: Recipe, rounds: list[Batch], accelerator: A
         flat = accelerator.reduce(torch.cat([g.flatten() for g in gradients]), "mean")
         for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients])):
             gradient.copy_(part.view_as(gradient))
+    if phase.clip is not None:
+        torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], phase.clip)
     optimizer.step()
     return logged
 
@@ -237,13 +251,13 @@ def _asked(flag: bool, accelerator: Accelerator) -> bool:
 def _check_finite(
     recipe: Recipe, meter: _Meter, config: LoopConfig, position: Position, run: RunFolder, accelerator: Accelerator
 ) -> None:
-    """Raise RunError if a logged value or a weight is not finite: asked before each state, so that none holds one."""
+    """Raise Diverged if a logged value or a weight is not finite: asked before each state, so that none holds one."""
     tensors = {f"{name}.{key}": p for name, net in recipe.networks.items() for key, p in net.named_parameters()}
     # one number a tensor, read at once: each read waits for a GPU
     sums = torch.stack([*meter.sums(), *(p.detach().sum(dtype=torch.float32) for p in tensors.values())])
     for name, value in zip([*meter.names(), *tensors], accelerator.reduce(sums, "mean").tolist()):
         if not math.isfinite(value):
-            raise RunError(_diverged(name, value, config, position, run))
+            raise Diverged(_diverged(name, value, config, position, run))
 
 
 def _diverged(name: str, value: float, config: LoopConfig, position: Position, run: RunFolder) -> str:
@@ -255,6 +269,26 @@ def _diverged(name: str, value: float, config: LoopConfig, position: Position, r
     state = run.states()[-1].relative_to(run.path)
     lower = f" --lr {config.lr / 2:g}" if hasattr(config, "lr") else ""
     return f"{what}; the last good state is {state}; {advice}: python -m train resume {run.path}{lower}"
+
+
+def _watched(line: dict, recipe: Recipe, watch: Watch | None) -> list[dict]:
+    """The tick's line with what was measured, and a line for each warning. Keeps the best; its state is saved."""
+    if watch is None:
+        return [line]
+    warned = []
+    try:
+        line = {**line, **watch.measure(recipe, line["tick"], line["kimg"])}
+        warned = watch.warnings(line)
+        if watch.is_best(line["tick"]):
+            watch.keep_best()
+    except StudioError as error:
+        warned += watch.unmeasured(error)
+    return [line, *(warning_line(w.kind, w.message, line["step"], line["kimg"]) for w in warned)]
+
+
+def warning_line(kind: str, message: str, step: int, kimg: float) -> dict:
+    """A line of progress.jsonl that is no tick."""
+    return {"warning": kind, "message": message, "step": step, "kimg": kimg}
 
 
 def _write_samples(recipe: Recipe, run: RunFolder, position: Position) -> None:
@@ -270,9 +304,15 @@ def _memory_bytes(device: torch.device) -> int:
 
 
 def print_line(line: dict, total_kimg: float, as_json: bool) -> None:
-    """One tick for the terminal, or what a resume changed."""
+    """One tick for the terminal, or what a resume changed, or what was taken over."""
     if as_json:
         print(json.dumps(line), flush=True)
+        return
+    if "init" in line:
+        print("\n".join(line["says"]), flush=True)
+        return
+    if "warning" in line:
+        print(f"warning: {line['message']}", flush=True)
         return
     if "changed" in line:
         changes = ", ".join(f"{name} {_word(old)} -> {_word(new)}" for name, (old, new) in line["changed"].items())

@@ -172,21 +172,21 @@ def inception_score(probabilities: Tensor) -> float:
 def _squared_radii(x: Tensor, k: int) -> Tensor:
     """Squared distance [N] of each row of x [N, dim] to its k-th nearest other row."""
     # The nearest row of all is the row itself.
-    return torch.cat([block.kthvalue(k + 1, dim=1).values for block in _squared_distances(x, x)])
+    return torch.cat([block.kthvalue(k + 1, dim=1).values for block in squared_distances(x, x)])
 
 
 def _membership(points: Tensor, centres: Tensor, squared_radii: Tensor) -> tuple[Tensor, Tensor]:
     """In how many balls each point is [P], and how many points are in each ball [C]; a ball holds its edge."""
     per_point = []
     per_ball = torch.zeros(len(centres), dtype=torch.long, device=centres.device)
-    for block in _squared_distances(points, centres):
+    for block in squared_distances(points, centres):
         inside = block <= squared_radii
         per_point.append(inside.sum(dim=1))
         per_ball += inside.sum(dim=0)
     return torch.cat(per_point), per_ball
 
 
-def _squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
+def squared_distances(x: Tensor, y: Tensor) -> Iterator[Tensor]:
     """|x - y|^2 of all rows of x [N, dim] and y [M, dim], in blocks [n, M], float64."""
     y = y.double()
     y_norms = y.square().sum(dim=1)

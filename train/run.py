@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,30 @@ from studio.device import choose_device
 from studio.errors import DeviceError, RunError, SettingError, StudioError
 from studio.files import disk_errors, write_json
 from studio.nn.memory import keep_freed_memory
-from studio.runfolder import RunFolder
+from studio.processes import ProcessId
+from studio.runfolder import RunFolder, read_json
 from train.data import Pictures
-from train.loop import Outcome, check_split, train
+from train.finetune import describe, locate, take_over
+from train.health import HealthConfig, gentler
+from train.loop import Diverged, Outcome, check_split, train, warning_line
 from train.recipes import RECIPES, LoopConfig, Recipe
+from train.watch import Watch
 
 Report = Callable[[dict], None]
 VERSION = 1  # of config.json
 
 
-def start(recipe: str, config: LoopConfig, data: Path, run: RunFolder, device: str, report: Report) -> Outcome:
+def start(
+    recipe: str, config: LoopConfig, data: Path, run: RunFolder, device: str, report: Report,
+    health: HealthConfig = HealthConfig(),
+) -> Outcome:
     """Begin a run in a folder that has none. Raises RunError if it has one: resume it, or choose another folder.
 
     What is refused, or fails before its first state, leaves no run behind: the same folder can be tried again.
     """
     kind = RECIPES.get(recipe)
+    if config.init:
+        config = config.replace(init=str(locate(config.init)))
     accelerator = _accelerator(device)
     with _locked(run, accelerator):
         if run.config_path.exists():
@@ -37,27 +47,31 @@ def start(recipe: str, config: LoopConfig, data: Path, run: RunFolder, device: s
         pictures = kind.open_data(config, data)
         accelerator.wait_for_everyone()  # before the config appears, which the other processes check for above
 
-        def record() -> None:
+        def record(config: LoopConfig) -> None:
             write_json(run.path / "dataset.json", {"source": str(data.absolute()), **pictures.summary()})
-            _write_config(run, recipe, config, data.absolute())
+            _write_config(run, recipe, config, data.absolute(), health)
 
         try:
-            return _work(kind, config, pictures, run, accelerator, report, record)
+            return _work(kind, config, pictures, run, accelerator, report, record, health)
         except StudioError:
             if accelerator.is_main_process and not run.states():
                 run.config_path.unlink(missing_ok=True)
             raise
 
 
-def resume(run: RunFolder, changes: Mapping[str, Any], device: str, report: Report) -> Outcome:
-    """Go on with a run from its newest state. `changes` are settings by name; they are kept in its config.json.
+def resume(
+    run: RunFolder, changes: Mapping[str, Any], device: str, report: Report, watching: Mapping[str, Any] | None = None
+) -> Outcome:
+    """Go on with a run from its newest state. `changes` are settings by name; they are kept in its config.json, and so
+    is `watching`, of how it is watched.
 
     Raises SettingError for a value outside its range and for a setting that cannot change in mid-run.
     """
     name, before, data = stored_config(run)
     config = change(before, changes)
-    changed = {key: [value, config.to_dict()[key]] for key, value in before.to_dict().items()}
-    changed = {key: pair for key, pair in changed.items() if pair[0] != pair[1]}
+    watched = stored_health(run)
+    health = watched.change(watching or {})
+    changed = _differences(before, config)
     kind = RECIPES.get(name)
     accelerator = _accelerator(device)
     with _locked(run, accelerator):
@@ -65,11 +79,11 @@ def resume(run: RunFolder, changes: Mapping[str, Any], device: str, report: Repo
             run.clear_requests()
         pictures = kind.open_data(config, data)
 
-        def record() -> None:
-            if changed:
-                _write_config(run, name, config, data)
+        def record(config: LoopConfig) -> None:
+            if config != before or health != watched:
+                _write_config(run, name, config, data, health)
 
-        return _work(kind, config, pictures, run, accelerator, report, record, changed)
+        return _work(kind, config, pictures, run, accelerator, report, record, health, changed)
 
 
 def change(config: LoopConfig, changes: Mapping[str, Any]) -> LoopConfig:
@@ -84,6 +98,12 @@ def change(config: LoopConfig, changes: Mapping[str, Any]) -> LoopConfig:
                 f"start another run, or change one of: {allowed}"
             )
     return changed
+
+
+def _differences(before: LoopConfig, after: LoopConfig) -> dict[str, list]:
+    """[before, after] of every setting that differs, by name."""
+    pairs = {key: [value, after.to_dict()[key]] for key, value in before.to_dict().items()}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def check_version(stored: Mapping[str, Any], path: Path) -> None:
@@ -109,6 +129,14 @@ def stored_config(run: RunFolder) -> tuple[str, LoopConfig, Path]:
     return stored["recipe"], config, Path(stored["data"])
 
 
+def stored_health(run: RunFolder) -> HealthConfig:
+    """How a run is watched. Raises RunError for a config.json that is damaged."""
+    try:
+        return HealthConfig.from_dict(run.config().get("health", {}))
+    except SettingError as error:
+        raise RunError(f"{run.config_path}: {error}; mend it or start another run") from error
+
+
 def build_recipe(kind: type[Recipe], config: LoopConfig, pictures: Pictures, device: torch.device) -> Recipe:
     """The recipe on a device, in the precision the settings ask for."""
     able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -116,8 +144,10 @@ def build_recipe(kind: type[Recipe], config: LoopConfig, pictures: Pictures, dev
     return kind(config, pictures, device, torch.bfloat16 if bf16 else torch.float32)
 
 
-def _write_config(run: RunFolder, recipe: str, config: LoopConfig, data: Path) -> None:
+def _write_config(run: RunFolder, recipe: str, config: LoopConfig, data: Path, health: HealthConfig) -> None:
     stored = {"version": VERSION, "recipe": recipe, "data": str(data), "settings": config.to_dict()}
+    if health != HealthConfig():
+        stored["health"] = health.to_dict()
     write_json(run.config_path, stored)
 
 
@@ -128,28 +158,92 @@ def _work(
     run: RunFolder,
     accelerator: Accelerator,
     report: Report,
-    record: Callable[[], None],
+    record: Callable[[LoopConfig], None],
+    health: HealthConfig,
     changed: Mapping[str, list] | None = None,
 ) -> Outcome:
-    """Build and train; `record` writes the settings down once nothing in them was refused."""
+    """Build and train; `record` writes the settings down once nothing in them was refused.
+
+    When a loss is not finite, the run goes back to its newest state and on at half the rate, as often as `health` allows.
+    """
     keep_freed_memory()
-    (run.path / "exit.json").unlink(missing_ok=True)
+    run.exit_path.unlink(missing_ok=True)
     torch.backends.cudnn.benchmark = True
     if accelerator.is_main_process:
         write_json(run.path / "machine.json", {"machine": _machine(accelerator)})
     try:
         check_split(config, accelerator.num_processes)
         with _memory_errors(config, run, accelerator.device):
-            recipe = build_recipe(kind, config, pictures, accelerator.device)
-            if accelerator.is_main_process:
-                record()
-            return train(recipe, config, pictures, run, accelerator, report, changed)
+            left = health.rollbacks - _rollbacks(run)
+            while True:
+                try:
+                    return _attempt(kind, config, pictures, run, accelerator, report, record, health, changed)
+                except Diverged as error:
+                    halves = gentler(config)
+                    if left <= 0 or not halves:
+                        raise
+                    sentence = str(error).partition(";")[0]
+                left -= 1
+                config, before = config.replace(**halves), config
+                changed = _differences(before, config)
+                if accelerator.is_main_process:
+                    _roll_back(run, sentence, changed, health.rollbacks - left, health.rollbacks, report)
+                accelerator.wait_for_everyone()
     except StudioError as error:
         if accelerator.is_main_process:
             # A full disk may refuse this line as well; the sentence itself must still reach the person.
             with contextlib.suppress(StudioError):
                 run.write_exit("failed", str(error), run.kimg())
         raise
+
+
+def _attempt(
+    kind: type[Recipe],
+    config: LoopConfig,
+    pictures: Pictures,
+    run: RunFolder,
+    accelerator: Accelerator,
+    report: Report,
+    record: Callable[[LoopConfig], None],
+    health: HealthConfig,
+    changed: Mapping[str, list] | None,
+) -> Outcome:
+    """A function of its own, so that networks that diverged are gone before others are built."""
+    recipe = build_recipe(kind, config, pictures, accelerator.device)
+    taken = None
+    if config.init and not run.states():
+        taken = describe(take_over(recipe, config.init), config.init)
+    if accelerator.is_main_process:
+        record(config)
+        if taken:
+            write_json(run.path / "init.json", taken)
+            report(taken)
+    watch = None
+    if accelerator.is_main_process:
+        watch = Watch(health, pictures, run, accelerator.device, getattr(config, "loss", ""))
+    return train(recipe, config, pictures, run, accelerator, report, changed, watch)
+
+
+def _rollbacks(run: RunFolder) -> int:
+    """How often the run went back by itself, also in what a later resume took back."""
+    return sum(line.get("warning") == "diverged" for line in run.lines())
+
+
+def _roll_back(
+    run: RunFolder, sentence: str, changed: Mapping[str, list], number: int, allowed: int, report: Report
+) -> None:
+    """Say it, and where the newest state led to a rollback before, give that one up for the state before it."""
+    kimg, earlier = run.kimg(), [line for line in run.lines() if line.get("warning") == "diverged"]
+    if earlier and earlier[-1]["kimg"] == kimg and len(run.states()) > 1:
+        shutil.rmtree(run.states()[-1])
+        kimg = run.kimg()
+    rates = ", ".join(f"{name} {new:g} instead of {old:g}" for name, (old, new) in changed.items())
+    message = f"{sentence}; went back to {kimg:g} kimg, on with {rates} (time {number} of at most {allowed})"
+    # of the state's step, so that the resume that follows does not take it back
+    step = int(read_json(run.states()[-1] / "state.json", "").get("step", 0)) if run.states() else 0
+    line = warning_line("diverged", message, step, kimg)
+    run.append_progress(line)
+    report(line)
 
 
 def _machine(accelerator: Accelerator) -> str:
@@ -196,6 +290,10 @@ def _locked(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
         advice = "stop that one first or choose another folder"
         raise RunError(f"{run.path} is in use by another trainer; {advice}") from None
     try:
+        # The studio may be killed and started again: by this it finds the trainer that it left at work.
+        me = ProcessId.of(os.getpid())
+        write_json(run.process_path, {**(me.to_dict() if me else {}), "device": str(accelerator.device)})
         yield
     finally:
+        run.process_path.unlink(missing_ok=True)
         lock.release()

@@ -13,7 +13,8 @@ from torch import Tensor
 from studio.errors import DataError, ImageError
 from studio.raster.listing import SUFFIXES
 from studio.raster.opening import open_picture
-from train.data import MEMORY_BYTES, Pictures, Skipped, Source, is_held_out, open_source
+from studio.sources import Source, open_source
+from train.data import MEMORY_BYTES, Pictures, Skipped, is_held_out
 
 MAX_SQUARES = 4  # of one picture: a panorama must not outweigh the others
 

@@ -68,7 +68,7 @@ def load_state(path: Path, recipe: Recipe) -> Position:
         moments = load_file(path / "optimizers.safetensors")
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} is damaged ({error}); {before}") from error
-    for key, network in _named_networks(recipe).items():
+    for key, network in named_networks(recipe).items():
         mine = {k.removeprefix(key + "."): v for k, v in networks.items() if k.startswith(key + ".")}
         try:
             network.load_state_dict(mine)
@@ -84,14 +84,15 @@ def load_state(path: Path, recipe: Recipe) -> Position:
     return Position(meta["step"], meta["images"], meta["trained_s"])
 
 
-def _named_networks(recipe: Recipe) -> dict[str, nn.Module]:
+def named_networks(recipe: Recipe) -> dict[str, nn.Module]:
+    """All of a recipe's networks as a state names them: G, D, ema.G."""
     return {**recipe.networks, **{f"ema.{name}": network for name, network in recipe.ema.items()}}
 
 
 def _network_tensors(recipe: Recipe) -> dict[str, Tensor]:
     return {
         f"{key}.{name}": tensor.detach().cpu().contiguous()
-        for key, network in _named_networks(recipe).items()
+        for key, network in named_networks(recipe).items()
         for name, tensor in network.state_dict().items()
     }
 

@@ -14,12 +14,23 @@ from studio.runfolder import RunFolder
 from train.commands import main
 from train.data import Pictures, open_pictures
 from train.loop import Outcome, train
+from train.recipes import RECIPES, Recipe
 from train.recipes.stylegan2 import StyleGAN2Recipe, StyleGAN2Settings
 from train.run import build_recipe
 
 TINY = {
     "kimg": 0.032, "batch": 4, "tick_kimg": 0.008, "resolution": 32, "channels": 1, "channel_max": 8, "z_dim": 8,
     "w_dim": 8, "mapping_layers": 2, "lr": 0.01, "sample_ticks": 1000,
+}
+
+_SMALL = {"kimg": 0.008, "batch": 4, "tick_kimg": 0.004, "resolution": 16, "channels": 1, "z_dim": 8, "sample_ticks": 1000}
+SMALL = {  # every recipe that draws from noise, at the size of a test
+    "dcgan": {**_SMALL, "width": 4},
+    "fastgan": {**_SMALL, "width": 4, "resolution": 32},
+    "r3gan": {**_SMALL, "channel_max": 8, "w_dim": 8, "mapping_layers": 2},
+    "stylegan2": {**_SMALL, "channel_max": 8, "w_dim": 8, "mapping_layers": 2},
+    "vae": {**_SMALL, "channel_max": 8},
+    "vaegan": {**_SMALL, "channel_max": 8},
 }
 
 
@@ -91,6 +102,30 @@ def train_to(build: Callable, accelerator: Accelerator) -> Callable[..., tuple[S
     def run(folder: Path, **changes: object) -> tuple[StyleGAN2Recipe, Outcome]:
         recipe, config, pictures = build(**changes)
         return recipe, train(recipe, config, pictures, RunFolder(folder), accelerator, lambda line: None)
+
+    return run
+
+
+@pytest.fixture
+def make(data: Path, accelerator: Accelerator) -> Callable[..., Recipe]:
+    """make(name, **settings): any recipe of SMALL at its beginning."""
+
+    def build_one(name: str, **changes: object) -> Recipe:
+        kind = RECIPES.get(name)
+        config = kind.settings(**{**SMALL[name], **changes})
+        return build_recipe(kind, config, kind.open_data(config, data), accelerator.device)
+
+    return build_one
+
+
+@pytest.fixture
+def run_to(make: Callable[..., Recipe], data: Path, accelerator: Accelerator) -> Callable[..., Recipe]:
+    """run_to(name, folder, **settings): train any recipe of SMALL, from the folder's newest state if it has one."""
+
+    def run(name: str, folder: Path, **changes: object) -> Recipe:
+        recipe = make(name, **changes)
+        train(recipe, recipe.config, type(recipe).open_data(recipe.config, data), RunFolder(folder), accelerator, lambda line: None)
+        return recipe
 
     return run
 

@@ -181,3 +181,15 @@ def test_an_interrupt(
     monkeypatch.setattr(loop, "_take_step", interrupt)
     assert main([str(word) for word in start(data, tmp_path)]) == 2
     assert "interrupted; go on with: python -m train resume" in capsys.readouterr().err
+
+
+def test_pictures_are_looked_at_before_a_training(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
+    out = call(capsys, "examine", data, "--resolution", "16", "--out", tmp_path / "dataset.json").splitlines()
+    assert out[0] == "16 pictures, 32 to 32 px wide, 32 to 32 px high"
+    assert out[1].startswith("- 16 different pictures are few") and out[-1].startswith("- all 16 pictures are grey")
+    found = json.loads(call(capsys, "examine", data, "--json"))
+    assert found["classes"] == {"a": 8, "b": 8} and len(found["small"]) == 16
+    assert json.loads((tmp_path / "dataset.json").read_text())["small"] == []
+    assert call(capsys, "examine", tmp_path / "gone", code=2) == f"there is no {tmp_path}/gone; give a folder or a zip of pictures"

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from studio import sources
 from studio.errors import DataError, ImageError
 from tests.train.conftest import fill, png
-from train import data as module
 from train.data import Pictures, batches, decode, indices_at, is_held_out, open_pictures
 
 
@@ -164,11 +164,11 @@ def test_an_encrypted_entry_is_skipped(tmp_path: Path) -> None:
 
 def test_an_entry_larger_than_its_header_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path / "x.zip", {"0.png": png(0), "1.png": png(1), "2.png": png(2, (64, 64))})
-    monkeypatch.setattr(module, "MAX_ENTRY_BYTES", 2000)
+    monkeypatch.setattr(sources, "MAX_ENTRY_BYTES", 2000)
     assert "unpacks to 0 MiB, over the limit of 0" in refused(path)  # 4 kB, as the header says
     monkeypatch.undo()
-    source = module.ZipSource(path)
-    monkeypatch.setattr(module, "MAX_ENTRY_BYTES", 2000)
+    source = sources.ZipSource(path)
+    monkeypatch.setattr(sources, "MAX_ENTRY_BYTES", 2000)
     with pytest.raises(ImageError, match="'2.png' unpacks to more than"):
         source.read("2.png")
 
@@ -224,7 +224,7 @@ def test_a_zip_bomb(tmp_path: Path) -> None:
 
 def test_a_huge_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = pack(tmp_path / "x.zip", {"1.png": bytes(3 << 20)})
-    monkeypatch.setattr(module, "MAX_ENTRY_BYTES", 2 << 20)
+    monkeypatch.setattr(sources, "MAX_ENTRY_BYTES", 2 << 20)
     assert "unpacks to 3 MiB, over the limit of 2; leave it out" in refused(path)
 
 

@@ -5,8 +5,15 @@ import torch
 from torch import Tensor
 
 from studio.errors import UnknownName
-from train.losses.adversarial import LOSSES
-from train.losses.regularizers import gradient_penalty, path_lengths
+from train.losses.adversarial import LOSSES, losses
+from train.losses.regularizers import (
+    between,
+    clip_weights,
+    gradient_penalty,
+    lipschitz_penalty,
+    normalize_spectrally,
+    path_lengths,
+)
 
 F64 = torch.float64
 
@@ -68,9 +75,34 @@ def test_every_game_pulls_the_right_way(name: str) -> None:
 
 
 def test_an_unknown_game() -> None:
-    says = "no adversarial loss named 'wgan'; known: hinge, non-saturating, relativistic"
+    says = "no adversarial loss named 'wgan'; known: hinge, least-squares, minimax, non-saturating, relativistic"
     with pytest.raises(UnknownName, match=says):
         LOSSES.get("wgan")
+
+
+def test_minimax_is_one_value_that_one_raises_and_the_other_lowers() -> None:
+    """G's part of log D(x) + log(1 - D(G(z))) with its sign; where G is hopeless, it learns nothing."""
+    loss, fake = LOSSES.get("minimax"), normal(5)
+    assert torch.allclose(loss.generator(fake, None), (1 - fake.sigmoid()).log())
+    lost = torch.tensor([-20.0], requires_grad=True)
+    loss.generator(lost, None).sum().backward()
+    assert abs(lost.grad.item()) < 1e-8
+
+
+def test_least_squares_pulls_to_one_and_minus_one() -> None:
+    loss = LOSSES.get("least-squares")
+    values = loss.discriminator(torch.tensor([1.0, 3.0, 0.0]), torch.tensor([-1.0, -1.0, 1.0]))
+    assert values.tolist() == [0.0, 2.0, 2.5]
+    assert loss.generator(torch.tensor([1.0, 3.0, 0.0]), None).tolist() == [0.0, 2.0, 0.5]
+
+
+def test_wasserstein_is_the_difference_and_says_how_its_slope_is_held() -> None:
+    clip, penalty = LOSSES.get("wasserstein-clip"), LOSSES.get("wasserstein-gp")
+    for loss in (clip, penalty):
+        assert loss.discriminator(torch.tensor([3.0]), torch.tensor([-2.0])).tolist() == [-5.0]
+        assert loss.generator(torch.tensor([-2.0]), None).tolist() == [2.0]
+    assert (clip.weight_clip, clip.gp_weight, penalty.weight_clip, penalty.gp_weight) == (0.01, 0.0, None, 10.0)
+    assert set(losses()) - set(losses(clipping=False)) == {"wasserstein-clip"}
 
 
 # Penalties
@@ -113,3 +145,46 @@ def test_path_length_can_be_learned_from() -> None:
     ws = normal(2, 1, 16).requires_grad_(True)
     path_lengths((ws * scale).view(2, 1, 4, 4), ws, normal(2, 1, 4, 4)).sum().backward()
     assert torch.allclose(scale.grad, normal(2, 1, 4, 4).flatten(1).norm(dim=1).sum() / 4)
+
+
+def test_slope_of_a_linear_discriminator_is_compared_with_one() -> None:
+    weight, pictures = normal(2, 4, 4), normal(3, 2, 4, 4).requires_grad_(True)
+    penalty = lipschitz_penalty((pictures * weight).sum(dim=(1, 2, 3)), pictures)
+    assert torch.allclose(penalty, (weight.norm() - 1).square().expand(3))
+    unit = weight / weight.norm()
+    assert lipschitz_penalty((pictures * unit).sum(dim=(1, 2, 3)), pictures).abs().max() < 1e-12
+
+
+def test_a_flat_discriminator_can_still_be_pushed() -> None:
+    """At a gradient of 0 the norm has no derivative; the penalty's is 0, not nan."""
+    scale, pictures = torch.zeros([], requires_grad=True), normal(2, 1, 2, 2).float().requires_grad_(True)
+    lipschitz_penalty((pictures * scale).sum(dim=(1, 2, 3)), pictures).sum().backward()
+    assert scale.grad.item() == 0.0
+
+
+def test_points_lie_on_the_line_between_a_real_and_its_fake() -> None:
+    torch.manual_seed(0)
+    points = between(torch.zeros(500, 1, 2, 2), torch.ones(500, 1, 2, 2))
+    assert points.requires_grad and torch.equal(points, points[:, :, :1, :1].expand_as(points))
+    assert 0 <= points.min() < 0.05 and 0.95 < points.max() <= 1
+
+
+def test_weights_are_brought_into_their_box() -> None:
+    layer = torch.nn.Linear(2, 1)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[0.5, -0.005]]))
+        layer.bias.fill_(-3.0)
+    clip_weights(layer, 0.01)
+    assert torch.allclose(layer.weight, torch.tensor([[0.01, -0.005]])) and layer.bias.item() == pytest.approx(-0.01)
+
+
+def test_spectral_normalisation_leaves_no_direction_longer() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+    with torch.no_grad():
+        network[2].weight.mul_(100)
+    normalize_spectrally(network)
+    for _ in range(50):
+        network(torch.zeros(1, 3, 3, 3))
+    for layer in (network[0], network[2]):
+        assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1.0, abs=1e-3)

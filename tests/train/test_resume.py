@@ -28,7 +28,7 @@ def tensors(state: Path) -> dict[str, torch.Tensor]:
 def same(one: Path, other: Path) -> None:
     """Two states are bit-equal, and so is everything but the time in state.json."""
     a, b = tensors(one), tensors(other)
-    assert a.keys() == b.keys() and len(a) > 100
+    assert a.keys() == b.keys() and len(a) > 50
     assert [name for name in a if not torch.equal(a[name], b[name])] == []
     scalars = [{**json.loads((state / "state.json").read_text()), "trained_s": 0} for state in (one, other)]
     assert scalars[0] == scalars[1]

@@ -1,7 +1,7 @@
 """What is trained, on what, with which losses: one recipe a file, registered in RECIPES."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ class LoopConfig(Config):
         "lr", "d_lr", "r1_gamma",
     })
 
-    paths: ClassVar[frozenset[str]] = frozenset()  # settings that are files or folders of this machine
+    paths: ClassVar[frozenset[str]] = frozenset()  # settings that are files or folders of this machine, as `init` is
 
     kimg: float = setting(1000.0, "length of the training", low=0.001, high=1e6, unit="thousand pictures shown to D")
     batch: int = setting(32, "pictures a step, over all processes", low=2, high=8192)
@@ -49,11 +49,12 @@ class LoopConfig(Config):
     precision: str = setting(
         "auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"]
     )
-
+    init: str = setting("", "a model or a run to start from, by name or folder: its weights are taken over where they fit")
 
     def published(self) -> dict[str, Any]:
         """The settings as an exported model has them: of paths, which tell of their owner, the last part alone."""
-        return {name: Path(value).name if name in self.paths else value for name, value in self.to_dict().items()}
+        paths = self.paths | {"init"}
+        return {name: Path(value).name if name in paths else value for name, value in self.to_dict().items()}
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,15 @@ class Phase:
     """One kind of optimiser step.
 
     `loss` returns the scalar to minimise and named values for the progress line. It runs every `interval` steps; a
-    lazy regulariser (Karras et al. 2020, appendix B) multiplies its own loss by the interval.
+    lazy regulariser (Karras et al. 2020, appendix B) multiplies its own loss by the interval. `clip` is the longest
+    gradient the network follows; a longer one is shortened to it.
     """
 
     name: str
     network: str
     loss: Callable[[Batch], tuple[Tensor, dict[str, Tensor]]]
     interval: int = 1
+    clip: float | None = None
 
 
 class Recipe(ABC):
@@ -88,6 +91,7 @@ class Recipe(ABC):
     settings: ClassVar[type[LoopConfig]]
     description: ClassVar[str]  # one sentence on when to choose it
 
+    config: LoopConfig
     networks: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]  # one a network, by the same name
     ema: dict[str, nn.Module]  # running means of some networks, by the same name
@@ -110,6 +114,12 @@ class Recipe(ABC):
     @abstractmethod
     def model(self) -> tuple[str, Config, nn.Module]:
         """What `export` writes: the registered model name, its settings, and the network (the running mean)."""
+
+    def grow(self, anew: Mapping[str, list[str]]) -> None:
+        """After weights were taken over (train/finetune.py): `anew` are the tensors of each network that were not."""
+
+    def start_step(self, images: int) -> None:
+        """Before every step; `images` is how many pictures the run has seen."""
 
     def end_step(self, step: int, reduce: Callable[[Tensor], Tensor]) -> None:
         """After every step; `reduce` averages a tensor over all processes."""

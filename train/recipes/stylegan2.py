@@ -1,46 +1,34 @@
 """StyleGAN2 on one's own pictures (Karras et al. 2020, arXiv:1912.04958), with adaptive augmentation for small sets."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
 
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.models.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, StyleGAN2Generator
-from train.augment import AUGMENTS, AdaptiveStrength, ada_augment, diff_augment
+from train.adversarial import AdversarialRecipe, AdversarialSettings
 from train.data import Pictures
-from train.grids import grid_count
-from train.losses.adversarial import LOSSES
-from train.losses.regularizers import gradient_penalty, path_lengths
-from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
+from train.losses.adversarial import losses
+from train.losses.regularizers import path_lengths
+from train.recipes import RECIPES, Batch, Phase
 
-SAMPLES = 64
 W_AVG_STEP = 0.002  # the running mean of w moves by this share a batch
 
 
 @dataclass(frozen=True)
-class StyleGAN2Settings(LoopConfig):
-    resolution: int = setting(64, "side of the square pictures", choices=[2**i for i in range(4, 11)], unit="px")
-    channels: int = setting(3, "colour channels: 1 grey, 3 RGB", choices=[1, 3])
-    classes: bool = setting(False, "learn each subfolder as a class of its own")
-    z_dim: int = setting(512, "size of the noise vector z", low=1, high=8192, advanced=True)
+class StyleGAN2Settings(AdversarialSettings):
     w_dim: int = setting(512, "size of a style w", low=1, high=8192, advanced=True)
     mapping_layers: int = setting(8, "fully connected layers from z to w", low=1, high=16, advanced=True)
     channel_base: int = setting(32768, "feature maps of a layer: this over its resolution ...", low=16, high=262_144)
     channel_max: int = setting(512, "... but at most this many", low=1, high=4096)
-    lr: float = setting(0.002, "Adam's learning rate", low=1e-7, high=0.1)
-    d_lr: float | None = setting(None, "D's own learning rate; none: the same", low=1e-7, high=0.1, advanced=True)
-    loss: str = setting("non-saturating", "what G and D play for", choices=LOSSES.names(), advanced=True)
+    loss: str = setting("non-saturating", "what G and D play for", choices=losses(clipping=False), advanced=True)
     r1_gamma: float | None = setting(
         None, "weight of R1; none: 0.0002 * resolution^2 / batch, as StyleGAN2-ADA chooses", low=0, high=1e6
     )
-    r1_interval: int = setting(16, "steps between two R1 steps", low=1, high=1024, advanced=True)
-    r2: bool = setting(False, "penalise D's gradient at generated pictures too, with the weight of R1", advanced=True)
     pl_weight: float = setting(0.0, "weight of path length regularisation; 2 in the paper", low=0, high=1000, advanced=True)
     pl_interval: int = setting(4, "steps between two path length steps", low=1, high=1024, advanced=True)
     mbstd_group: int = setting(4, "pictures whose sameness D sees together", low=1, high=1024, advanced=True)
@@ -49,11 +37,9 @@ class StyleGAN2Settings(LoopConfig):
         advanced=True,
     )
     style_mixing: float = setting(0.5, "share of pictures made from two styles", low=0, high=1, advanced=True)
-    augment: str = setting("ada", "what D is shown changed, against overfitting", choices=AUGMENTS)
-    ada_target: float = setting(0.6, "the overfitting (r_t) that ADA steers to", low=0, high=1, advanced=True)
-    ada_kimg: float = setting(500.0, "ADA may go from 0 to full strength in this", low=0.001, high=1e5, advanced=True)
 
     def check(self) -> None:
+        super().check()
         width = self.network(0).channels_at(4)
         if width % self.mbstd_features:
             raise SettingError(
@@ -61,8 +47,8 @@ class StyleGAN2Settings(LoopConfig):
                 "divisor between"
             )
 
-    def gamma(self) -> float:
-        return 0.0002 * self.resolution**2 / self.batch if self.r1_gamma is None else self.r1_gamma
+    def default_gamma(self) -> float:
+        return 0.0002 * self.resolution**2 / self.batch
 
     def network(self, classes: int) -> StyleGAN2Config:
         """The generator's settings."""
@@ -71,52 +57,30 @@ class StyleGAN2Settings(LoopConfig):
 
 
 @RECIPES.register("stylegan2")
-class StyleGAN2Recipe(Recipe):
-    settings: ClassVar[type[LoopConfig]] = StyleGAN2Settings
+class StyleGAN2Recipe(AdversarialRecipe):
+    settings: ClassVar[type[AdversarialSettings]] = StyleGAN2Settings
     description: ClassVar[str] = (
         "The best pictures and the best sliders, given a thousand pictures or more and some hours; choose it first."
     )
 
     def __init__(self, config: StyleGAN2Settings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
-        self.config, self.device, self.dtype = config, device, dtype
-        self.classes = len(pictures.class_names)
-        network = config.network(self.classes)
-        torch.manual_seed(config.seed)
-        G = StyleGAN2Generator(network).to(device)
-        D = StyleGAN2Discriminator(network, config.mbstd_group, config.mbstd_features).to(device)
-        self.networks = {"G": G, "D": D}
-        self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
-        self.loss = LOSSES.get(config.loss)
-        self.strength = AdaptiveStrength(config.ada_target, config.ada_kimg)
-        fixed_z = torch.randn(SAMPLES, config.z_dim, generator=torch.Generator().manual_seed(config.seed))
-        self.fixed_z = fixed_z[: grid_count(config.resolution)].to(device)
-        self.fixed_labels = torch.arange(len(self.fixed_z), device=device) % max(self.classes, 1)
+        super().__init__(config, pictures, device, dtype)
         self.pl_mean = torch.zeros([], device=device)
-        self.fakes: list[Tensor] = []  # of this step's G phase, one a round; D learns from the same ones
+        if interval := self.g_interval():
+            self.phases.insert(1, Phase("G path length", "G", self.path_length_loss, interval, config.clip_grad))
 
-        # A lazily regularised network takes (n + 1) / n steps for each of the others': Adam is slowed to match.
-        def adam(network: torch.nn.Module, lr: float, interval: int | None) -> torch.optim.Optimizer:
-            share = 1.0 if interval is None else interval / (interval + 1)
-            return torch.optim.Adam(network.parameters(), lr * share, (0.0, 0.99**share), 1e-8, fused=True)
+    def build(self) -> tuple[nn.Module, nn.Module]:
+        network = self.config.network(self.classes)
+        return StyleGAN2Generator(network), self.discriminator(network)
 
-        pl_interval = config.pl_interval if config.pl_weight else None
-        r1_interval = config.r1_interval if config.gamma() else None
-        self.optimizers = {"G": adam(G, config.lr, pl_interval), "D": adam(D, config.d_lr or config.lr, r1_interval)}
-        self.phases = [Phase("G", "G", self.g_loss)]
-        if pl_interval:
-            self.phases.append(Phase("G path length", "G", self.path_length_loss, pl_interval))
-        self.phases.append(Phase("D", "D", self.d_loss))
-        if r1_interval:
-            self.phases.append(Phase("D R1", "D", self.r1_loss, r1_interval))
+    def discriminator(self, network: StyleGAN2Config) -> nn.Module:
+        return StyleGAN2Discriminator(network, self.config.mbstd_group, self.config.mbstd_features)
 
-    def g_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        c = self.one_hot(batch.labels)
-        fakes = self.networks["G"].synthesis(self.draw_ws(len(batch.reals), c), "random", self.dtype)
-        with torch.no_grad():
-            real = self.discriminate(batch.reals, c) if self.loss.relative else None
-        loss = self.loss.generator(self.discriminate(fakes, c), real).mean()
-        self.fakes.append(fakes.detach())
-        return loss, {"loss_G": loss}
+    def g_interval(self) -> int | None:
+        return self.config.pl_interval if self.config.pl_weight else None
+
+    def draw(self, count: int, c: Tensor | None) -> Tensor:
+        return self.networks["G"].synthesis(self.draw_ws(count, c), "random", self.dtype)
 
     def path_length_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         count = max(len(batch.reals) // 2, 1)  # half a batch: the second derivative is dear
@@ -125,29 +89,6 @@ class StyleGAN2Recipe(Recipe):
         self.pl_mean = self.pl_mean.lerp(lengths.mean().detach(), 0.01)
         penalty = (lengths - self.pl_mean).square().mean()
         return penalty * (self.config.pl_weight * self.config.pl_interval), {"path_length": lengths.mean()}
-
-    def d_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        # departs from the paper: D sees the fakes that G just learned from, which spares one of two passes through G
-        c = self.one_hot(batch.labels)
-        self.fakes.append(self.fakes.pop(0))  # taken in turn, and kept for R2
-        fake = self.discriminate(self.fakes[-1], c)
-        real = self.discriminate(batch.reals, c)
-        loss = self.loss.discriminator(real, fake).mean()
-        self.strength.observe(real.detach())
-        return loss, {"loss_D": loss, "score_real": real.mean(), "score_fake": fake.mean()}
-
-    def r1_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        penalty = self.penalty(batch.reals, batch.labels)
-        values = {"r1": penalty}
-        if self.config.r2:
-            self.fakes.append(self.fakes.pop(0))
-            values["r2"] = self.penalty(self.fakes[-1], batch.labels)
-        return sum(values.values()) * (self.config.gamma() / 2 * self.config.r1_interval), values
-
-    def penalty(self, pictures: Tensor, labels: Tensor) -> Tensor:
-        # departs from StyleGAN2-ADA: the gradient is taken at the augmented pictures, which is what D sees
-        pictures = self.augment(pictures).detach().requires_grad_(True)
-        return gradient_penalty(self.networks["D"](pictures, self.one_hot(labels)), pictures).mean()
 
     def draw_ws(self, count: int, c: Tensor | None) -> Tensor:
         """Styles of random pictures [count, num_ws, w_dim], some mixed of two; moves the running mean of w."""
@@ -163,41 +104,28 @@ class StyleGAN2Recipe(Recipe):
             ws = torch.where(late[:, :, None], other, ws)
         return ws
 
-    def discriminate(self, pictures: Tensor, c: Tensor | None) -> Tensor:
-        return self.networks["D"](self.augment(pictures), c, self.dtype)
-
-    def augment(self, pictures: Tensor) -> Tensor:
-        if self.config.augment == "diff":
-            return diff_augment(pictures)
-        if self.config.augment == "ada" and self.strength.p > 0:
-            return ada_augment(pictures, self.strength.p)
-        return pictures
-
-    def one_hot(self, labels: Tensor) -> Tensor | None:
-        return one_hot(labels, self.classes).float() if self.classes else None
+    @torch.no_grad()
+    def grow(self, anew: Mapping[str, list[str]]) -> None:
+        # A larger model begins with the smaller one's picture, enlarged, rather than with noise painted over it.
+        for key, G in (("G", self.networks["G"]), ("ema.G", self.ema["G"])):
+            for name in anew[key]:
+                if name.endswith("torgb.weight"):
+                    G.get_parameter(name).zero_()
 
     def end_step(self, step: int, reduce: Callable[[Tensor], Tensor]) -> None:
-        self.fakes.clear()
+        super().end_step(step, reduce)
         self.networks["G"].w_avg.copy_(reduce(self.networks["G"].w_avg))
         if self.config.pl_weight:
             self.pl_mean = reduce(self.pl_mean)
-        if self.config.augment == "ada":
-            self.strength.adjust(step, self.config.batch, reduce)
 
-    @torch.no_grad()
-    def sample(self) -> Tensor:
-        G, c = self.ema["G"], self.one_hot(self.fixed_labels)
-        parts = zip(self.fixed_z.split(16), c.split(16) if c is not None else [None] * len(self.fixed_z))
-        return torch.cat([G.generate(z, labels) for z, labels in parts]).cpu()
-
-    def model(self) -> tuple[str, Config, torch.nn.Module]:
+    def model(self) -> tuple[str, Config, nn.Module]:
         return "stylegan2", self.ema["G"].config, self.ema["G"]
 
     def scalars(self) -> dict[str, float]:
         values = {"pl_mean": self.pl_mean.item()} if self.config.pl_weight else {}
-        return {**values, **self.strength.scalars()} if self.config.augment == "ada" else values
+        return {**values, **super().scalars()}
 
     def load_scalars(self, values: dict[str, float]) -> None:
+        super().load_scalars(values)
         if "pl_mean" in values:
             self.pl_mean.fill_(values["pl_mean"])
-        self.strength.load_scalars(values)
