@@ -452,3 +452,5 @@ def test_the_trainer_itself(tmp_path: Path) -> None:
         assert not run.process_path.exists() and "tick 1 " in log_path(run).read_text()
     finally:
         jobs.kill("real", grace_s=0)
+        for child in jobs._children:
+            child.wait()
