@@ -243,7 +243,7 @@ def test_what_cannot_be_painted_is_said_before_anything_is(tmp_path: Path, styli
         (lambda: paint(stylist, path, tmp_path / "out.avi"), "'out.avi' is no name for a film; let it end in .mp4, .webm, .gif$"),
         (lambda: paint(stylist, path, tmp_path), "is no name for a film"),
         (lambda: paint(stylist, path, tmp_path / "no" / "out.mp4"), "its folder does not exist; create it first$"),
-        (lambda: stylize_film(stylist, path, [], StyleSettings(), out), "^0 styles are outside 1..4"),
+        (lambda: stylize_film(stylist, path, [], StyleSettings(), out), "^0 styles; choose 1 to 4"),
         (lambda: paint(stylist, path, out, StyleSettings(size=20_000)), "^size=20000 makes 20000 x 15000 = 300 megapixels"),
         (lambda: paint(stylist, path, out, StyleSettings(size=8000)), "^size=8000 makes 8000 x 6000 = 48 megapixels, over the limit of 36"),
         (lambda: paint(stylist, path, out, masks=[picture(solid(255, 10, 10))]), "the mask has 10 x 10 px and the picture 64 x 48"),

@@ -174,8 +174,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("styles", "settings", "says"),
         [
-            (0, {}, "0 styles are outside 1..4; choose as many"),
-            (5, {}, "5 styles are outside 1..4; choose as many"),
+            (0, {}, "0 styles; choose 1 to 4"),
+            (5, {}, "5 styles; choose 1 to 4"),
             (2, {"weights": (1.0,)}, "1 weights do not fit 2 styles; give one for each, or none"),
         ],
     )
