@@ -183,9 +183,9 @@ def test_strokes_of_other_sizes_paint_otherwise(stylist: Stylist, small_base: No
 
 
 def test_a_style_is_read_larger_for_broad_strokes() -> None:
-    style = picture(np.random.default_rng(0).integers(0, 256, (100, 225, 3), np.uint8).repeat(4, 0).repeat(4, 1))
+    style = picture(np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8).repeat(8, 0).repeat(8, 1))
     sizes = [read_style(style, stroke, b"").shape[2:] for stroke in (0.25, 1.0, 4.0)]
-    assert sizes == [(128, 288), (256, 576), (400, 900)]
+    assert sizes == [(256, 307), (512, 614), (800, 960)]
     assert read_style(picture(blobs(1, 1)), 1.0, b"").shape == (1, 3, 16, 16)
     assert read_style(picture(blobs(20, 3000)), 1.0, b"").shape[3] <= 1024
 
