@@ -53,11 +53,11 @@ def jobs(source: Path, out: Path) -> list[Job]:
     return made
 
 
-def opened(path: Path) -> tuple[Picture, list[str]]:
-    """A picture, and what there is to say about its file. Raises ImageError."""
-    picture = open_picture(path)
-    count = frames_of(path)
-    return picture, [f"{path.name} has {count} frames or pages; the first one is taken"] if count > 1 else []
+def opened(path: Path) -> Picture:
+    """Raises ImageError, also for a file of several pages or frames: which of them is meant cannot be guessed."""
+    if (count := frames_of(path)) > 1:
+        raise ImageError(f"{path} has {count} pages or frames; save the one to be worked on by itself")
+    return open_picture(path)
 
 
 def licence_notes(model: str, licence: str) -> list[str]:

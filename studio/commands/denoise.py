@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> Report:
     notes = licence_notes(made_by.model, made_by.settings["licence"])
 
     def do(job: "Job", meter: Meter) -> None:
-        picture, said = opened(job.source)
+        picture = opened(job.source)
         made = enlarger.denoise(picture, wish, progress=meter.show)
         save_picture(job.out, made, lossless=True, labels=labels)
-        notes.extend(said + kept_notes(job.out, picture))
+        notes.extend(kept_notes(job.out, picture))
 
     files = each_picture(tasks, do, "cleaned", arguments.out)
     seconds = round(time.perf_counter() - start, 3)

@@ -135,10 +135,10 @@ class Work:
         from studio.restore import labels, provenance
         from studio.tratteggio import drawn_in_strokes
 
-        picture, notes = opened(job.source)
+        picture = opened(job.source)
         mask, said = self._mask(job, picture, meter)
         treatment = Treatment(picture)
-        self.notes += notes + said
+        self.notes += said
         self.filled_px[str(job.inside)] = int(mask.sum())
         if not mask.any():
             self.notes.append(f"{job.source.name}: nothing to restore")

@@ -146,11 +146,12 @@ def test_strokes_are_drawn_in_the_mask_alone(cli: Callable, folder: Path) -> Non
     assert read(Path("strokes.png")).settings["layers"][0]["tratteggio"]["pitch"] == 4
 
 
-def test_an_animation_is_restored_in_its_first_picture(cli: Callable, folder: Path) -> None:
+def test_of_several_pages_none_is_guessed(cli: Callable, folder: Path) -> None:
     frames = [Image.fromarray(blobs(*SIZE, seed=seed)) for seed in (0, 1)]
     frames[0].save("film.png", save_all=True, append_images=frames[1:])
     answer = cli("restore", "film.png", "--mask", folder / "mask.png", "--method", "ns", "--out", "out.png")
-    assert answer.code == 0 and "film.png has 2 frames or pages; the first one is taken" in answer.out
+    assert answer.code == 2 and not Path("out.png").exists()
+    assert "film.png has 2 pages or frames; save the one to be worked on by itself" in answer.err
 
 
 def test_greys_of_a_mask_are_said(cli: Callable, folder: Path) -> None:

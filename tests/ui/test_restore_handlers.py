@@ -1,3 +1,4 @@
+import base64
 import io
 import json
 import threading
@@ -575,3 +576,49 @@ def test_a_zip_of_pictures_is_unpacked(visitor: Visitor) -> None:
 def test_one_page_is_an_original(visitor: Visitor) -> None:
     work = visitor.send(photo(), "wall.png")["id"]
     assert open_original(kept(visitor, work)).size == (WIDTH, HEIGHT)
+
+
+# ---- for scripts
+
+
+def base64_of(file: bytes) -> str:
+    return base64.b64encode(file).decode()
+
+
+def test_scripts_get_a_filled_picture(visitor: Visitor) -> None:
+    file = visitor.handlers.png(base64_of(photo()), "data:image/png;base64," + base64_of(mask()), {"method": "ns"})
+    before, after = open_picture(photo()).pixels, open_picture(file).pixels
+    changed = (before != after).any(axis=2)
+    assert changed[HOLE].mean() > 0.9 and changed.sum() == changed[HOLE].sum()
+    assert read(file).settings["layers"][0]["method"] == "ns"
+
+
+def test_scripts_may_leave_the_damage_to_be_found(visitor: Visitor) -> None:
+    dark = picture(np.full((HEIGHT, WIDTH, 3), 200, np.uint8))
+    dark.pixels[HOLE] = 0
+    after = open_picture(visitor.handlers.png(base64_of(encode(dark, "PNG")), "auto", {"threshold": 0.5})).pixels
+    assert after[HOLE].min() > 100 and (after[:18] == 200).all()
+
+
+@pytest.mark.parametrize(
+    ("image", "where", "settings", "error"),
+    [
+        (None, "auto", {}, ImageError), ("§", "auto", {}, ImageError), (base64_of(photo()), "no", {}, ImageError),
+        (base64_of(photo()), base64_of(mask(size=(9, 9))), {}, ImageError),
+        (base64_of(photo()), base64_of(mask(np.s_[:])), {}, SettingError),
+        (base64_of(photo()), base64_of(mask()), [], SettingError),
+        (base64_of(photo()), base64_of(mask()), {"method": "magic"}, SettingError),
+        (base64_of(photo()), base64_of(mask()), {"model": "../x"}, CapabilityError),
+    ],
+)
+def test_scripts_get_sentences(
+    visitor: Visitor, image: object, where: object, settings: object, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        visitor.handlers.png(image, where, settings)
+
+
+def test_scripts_reach_no_file_of_a_page(visitor: Visitor) -> None:
+    visitor.send(photo(), "wall.png")
+    stranger = {"method": "ns", "layers": ["0" * 64], "network": "0" * 64, "work": "0" * 64}
+    assert visitor.handlers.png(base64_of(photo()), base64_of(mask()), stranger)

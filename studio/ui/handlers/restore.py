@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from studio.errors import SettingError
-from studio.masks import encode_mask
+from studio.images import open_picture
+from studio.masks import encode_mask, read_mask
 from studio.provenance import read
 from studio.restore import TOOL
 from studio.session import SUFFIX
@@ -21,9 +22,10 @@ from studio.ui.handlers.restore_sample import NAME, damaged_photo
 from studio.ui.handlers.restore_sessions import Steps, open_steps
 from studio.ui.handlers.restore_views import Views
 from studio.ui.handlers.restore_work import JOBS, Order, RestoreWork, proposed_mask
-from studio.ui.handlers.style import finding
+from studio.ui.handlers.style import finding, picture_bytes
 from studio.ui.services import Services
 
+AUTO = "auto"  # instead of a mask: what looks damaged
 UNCONTROLLED = ["network", "enlarger", "work", "at_s", "mask", "layers", "hidden", "proposal", "threshold", "ignored"]
 
 
@@ -141,6 +143,20 @@ class RestoreHandlers:
     def sample(self, data: Any) -> Answer:
         """A damaged picture to try the tab with."""
         return {"picture": data_url("png", self._sample()), "name": NAME}
+
+    def png(self, picture: Any, mask: Any, settings: Any) -> bytes:
+        """For scripts: pictures as data URLs or Base64, the mask also AUTO. Raises StudioError."""
+        if not isinstance(settings, dict):
+            raise SettingError("settings are no names with values; give {} for the defaults")
+        # files of a page are the page's own
+        files = {"network": "", "work": "", "mask": "", "layers": (), "hidden": (), "proposal": ""}
+        controls = RestoreControls.from_dict(settings).replace(format="png", **files)
+        original = open_picture(picture_bytes(picture))
+        if mask == AUTO:
+            where = proposed_mask(self._networks.detecting().suggest(original), controls, original)
+        else:
+            where = read_mask(picture_bytes(mask), original.size).mask
+        return self._work.repaired("", original, where, controls)
 
     def _info(self, desk: str, file: str) -> Answer:
         kept = self.services.desks.find(desk, file)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from studio.batch import frames_of
+from studio.counterparts import opened
 from studio.errors import ImageError
 from studio.images import encode, open_picture
 from studio.layers import Layer, Treatment
@@ -31,11 +31,9 @@ MAX_KINDS = 16
 
 
 def open_original(kept: Kept) -> Picture:
-    """Raises ImageError, also for a file of several pages or frames: which of them is meant cannot be guessed."""
+    """Raises ImageError, also for a file of several pages or frames."""
     with called(kept) as path:
-        if (pages := frames_of(path)) > 1:
-            raise ImageError(f"{kept.name} has {pages} pages or frames; save the one to be repaired by itself")
-        return open_picture(path)
+        return opened(path)
 
 
 def treatment_of(desks: Desks, desk: str, controls: RestoreControls) -> Treatment:

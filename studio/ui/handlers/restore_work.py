@@ -250,13 +250,20 @@ class RestoreWork:
             raise ImageError("it has no mask; put one beside it that is called as it is, with -mask at the end")
         if not where.any():
             return kept.path.read_bytes(), ""
-        check_fillable(where)
         half = 0.5 if not mask else 0.0
         step = lambda fraction: progress(half + (1 - half) * fraction)
-        restorer = self.networks.restorer(order.desk, controls)
-        layer = restorer.fill(original, where, controls.of_fill(), progress=step, cancelled=cancelled)
         controls = controls.replace(work=file, mask=mask, layers=(), hidden=())  # not of the one that stands there
-        return self._finished(Treatment(original).with_layer(layer), controls), SUFFIX_OF[controls.format]
+        return self.repaired(order.desk, original, where, controls, step, cancelled), SUFFIX_OF[controls.format]
+
+    def repaired(
+        self, desk: str, original: Picture, where: np.ndarray, controls: RestoreControls,
+        progress: Callable[[float], None] = lambda fraction: None, cancelled: Callable[[], bool] = lambda: False,
+    ) -> bytes:
+        """A picture filled where the mask [H, W] bool says, as a file. Raises StudioError, or Cancelled."""
+        check_fillable(where)
+        restorer = self.networks.restorer(desk, controls)
+        layer = restorer.fill(original, where, controls.of_fill(), progress=progress, cancelled=cancelled)
+        return self._finished(Treatment(original).with_layer(layer), controls)
 
     # ---- parts
 

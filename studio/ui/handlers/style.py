@@ -143,14 +143,14 @@ class StyleHandlers:
         """For scripts: pictures as data URLs or Base64, styles also as names of presets. Raises StudioError."""
         if not isinstance(styles, list) or not 1 <= len(styles) <= SLOTS:
             raise SettingError(f"styles is no list of 1..{SLOTS} pictures or names of presets")
-        files = [b"" if style in STYLES else _picture_bytes(style) for style in styles]
+        files = [b"" if style in STYLES else picture_bytes(style) for style in styles]
         names = [style if style in STYLES else sha256(file).hexdigest() for style, file in zip(styles, files)]
         pictures = [small_picture(open_picture(file), STYLE_PX) if file else _preset(name) for name, file in zip(names, files)]
         if not isinstance(settings, dict):
             raise SettingError("settings are no names with values; give {} for the defaults")
         values = {**settings, "styles": padded(names, ""), "weights": padded(settings.get("weights") or [], 1.0)}
         controls = StyleControls.from_dict(values).replace(format="png")
-        return self._work.paint(open_picture(_picture_bytes(photo)), pictures, controls, None)
+        return self._work.paint(open_picture(picture_bytes(photo)), pictures, controls, None)
 
     def _styles(self, desk: str, settings: StyleControls, longest: int = STYLE_PX) -> list[Picture]:
         names = [settings.styles[i] for i in settings.chosen]
@@ -219,12 +219,13 @@ def _read_files(files: Any) -> list[tuple[str, str]]:
     return pairs
 
 
-def _picture_bytes(text: Any) -> bytes:
+def picture_bytes(text: Any) -> bytes:
+    """The file in a data URL or in Base64, at most MAX_API_BYTES of it. Raises ImageError."""
     if not isinstance(text, str):
         raise ImageError("a picture is no text; give a data URL or Base64")
     body = text.partition(",")[2] if text.startswith("data:") else text
     if len(body) > MAX_API_BYTES * 4 // 3 + 4:
-        raise ImageError(f"a picture has over {MAX_API_BYTES >> 20} MiB; use `python -m studio stylize` for it")
+        raise ImageError(f"a picture has over {MAX_API_BYTES >> 20} MiB; use the command line for it: python -m studio")
     try:
         return base64.b64decode(body, validate=True)
     except ValueError:  # binascii.Error, or text that is not even ASCII

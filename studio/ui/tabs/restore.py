@@ -1,14 +1,17 @@
 """Restore: damage suggested or painted, and filled in layers over an original that is never altered."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
+from studio.errors import StudioError
 from studio.formats.spandrel import SUFFIXES
 from studio.restore import NETWORK, TOOL
 from studio.session import SUFFIX
 from studio.ui.components.controls import Controls, say, translated
-from studio.ui.components.live import connect
+from studio.ui.components.live import connect, data_url
 from studio.ui.components.stage import stage
 from studio.ui.handlers.restore import UNCONTROLLED, RestoreHandlers
 from studio.ui.handlers.restore_controls import FORMATS, MAX_NOTE, SCALES, RestoreControls
@@ -49,6 +52,7 @@ def build(services: Services) -> None:
             _enlarge(controls, defaults, has["enlarges"])
             _keyboard()
     connect(live, TOOL, controls.made, defaults, UNCONTROLLED)
+    gr.api(_endpoint(handlers), api_name="restore")
 
 
 def _fill(controls: Controls, d: RestoreControls, networks: list[str]) -> None:
@@ -102,3 +106,18 @@ def _keyboard() -> None:
     rows = "".join(f'<dt><kbd>{key}</kbd></dt><dd data-t="restore.key_{does}"></dd>' for key, does in _KEYS.items())
     with gr.Accordion(text("explore.keys_title"), open=False, elem_classes="card fold"):
         translated(f'<dl class="keys">{rows}</dl>')
+
+
+def _endpoint(handlers: RestoreHandlers) -> Callable[[str, str, dict[str, Any]], str]:
+    def restore(picture: str, mask: str, settings: dict[str, Any]) -> str:
+        """The picture, filled where the mask says so and untouched elsewhere, as a PNG data URL, its settings inside.
+
+        picture: a data URL or Base64. mask: the same, white where it is to be filled; or "auto": what looks damaged.
+        settings: model, method, grow, feather, strokes, threshold; those that are not given have their defaults.
+        """
+        try:
+            return data_url("png", handlers.png(picture, mask, settings))
+        except StudioError as error:
+            raise gr.Error(str(error)) from error
+
+    return restore
