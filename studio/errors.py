@@ -11,6 +11,7 @@
     ├── DataError            a folder or zip of pictures that cannot be trained on
     ├── RunError             a run folder that is missing, taken, damaged or of another version
     ├── DiskError            a file could not be written: the disk is full, the folder read-only or gone
+    ├── HubError             what the Hugging Face Hub does not give, or gave wrongly (studio/hub/failures.py)
     └── ServerError          the page cannot be served: port in use, unsafe host
 
 The page shows the sentence (`gr.Error`), the command line prints it and exits with 2. Anything else that is raised is
