@@ -6,6 +6,8 @@ LaMa:
 * The hole is filled by diffusion first, and the network draws on top of that. Tone and colour are right before it has
   learned anything, and a crack of one pixel, for which diffusion is nearly enough, stays nearly that.
 * Every size of the way down is added again on the way up, as in a U-Net: beside a hole there is texture to keep.
+* Edges are carried across cracks by plain residual blocks at half of the side, which end the network: what a crack hides
+  is a few pixels away, and an eighth of the side knows nothing of single pixels.
 * No batch normalisation: a window of a large picture is filled as it would be in a batch of its own.
 * For CPUs: most of the work is at an eighth of the side; 1x1 convolutions, which are slow there where channels lie
   side by side, are products of matrices.
@@ -33,6 +35,8 @@ class InpaintConfig(Config):
         (16, 32, 64, 128), "channels at 1, 1/2, 1/4 and 1/8 of the side", low=4, high=1024, length=4
     )
     blocks: int = setting(10, "residual blocks at 1/8 of the side", low=1, high=64)
+    detail: int = setting(48, "channels at 1/2 of the side that draw the details", low=4, high=512)
+    detail_blocks: int = setting(6, "residual blocks of these; 0 leaves them out", low=0, high=64)
     whole: float = setting(0.75, "share of the channels at 1/8 that see the whole picture", low=0.1, high=0.9)
 
 
@@ -135,6 +139,31 @@ class FourierBlock(nn.Module):
         return x[0] + local, x[1] + whole
 
 
+class DetailBlock(nn.Module):
+    """Two convolutions and what went in: x [N, C, H, W] -> the same shape."""
+
+    def __init__(self, channels: int, gain: float) -> None:
+        super().__init__()
+        self.first, self.second = conv(channels, channels), conv(channels, channels, gain=gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.relu(self.first(F.relu(x))))
+
+
+class Details(nn.Sequential):
+    """x [N, in, H, W], sides even -> what is to be added to the picture [N, 3, H, W]; nothing as it begins.
+
+    It works at half of the side with each four pixels as channels (Shi et al. 2016, arXiv:1609.05158): no pixel is lost.
+    """
+
+    def __init__(self, inside: int, channels: int, blocks: int) -> None:
+        gain = 1 / math.sqrt(2 * blocks)
+        super().__init__(
+            nn.PixelUnshuffle(2), conv(4 * inside, channels), *(DetailBlock(channels, gain) for _ in range(blocks)),
+            nn.ReLU(), conv(channels, 12, gain=0.001), nn.PixelShuffle(2),
+        )
+
+
 class InpaintNetwork(nn.Module):
     """It is an Inpainter (studio/capabilities.py). Sides are multiples of 8."""
 
@@ -152,12 +181,14 @@ class InpaintNetwork(nn.Module):
         self.up = nn.ModuleList([conv(d, c), conv(c, b), conv(b, a)])
         self.fine = nn.ModuleList([conv(c, c), conv(b, b), conv(a, a)])
         self.draw = conv(a, 3, gain=0.001)  # it begins with what diffusion fills in
+        self.details = Details(a + 4, config.detail, config.detail_blocks) if config.detail_blocks else None
         self.to(memory_format=torch.channels_last)
 
     def paint(self, pictures: Tensor, masks: Tensor) -> Tensor:
         """What belongs in the holes: [N, 3, H, W], about [-1, 1], of no meaning where the mask is 0."""
         ground = diffuse(pictures, masks)
-        x = torch.cat([ground, masks * 2 - 1], dim=1).contiguous(memory_format=torch.channels_last)
+        told = torch.cat([ground, masks * 2 - 1], dim=1).contiguous(memory_format=torch.channels_last)
+        x = told
         sizes = []
         for layer in self.down:
             x = F.relu(layer(x))
@@ -171,7 +202,8 @@ class InpaintNetwork(nn.Module):
             # narrowed before it is enlarged: a quarter of the work
             x = F.relu(F.interpolate(up(F.relu(x)), scale_factor=2, mode="bilinear") + same)
             x = x + fine(x)
-        return ground + self.draw(F.relu(x))
+        drawn = ground + self.draw(F.relu(x))
+        return drawn if self.details is None else drawn + self.details(torch.cat([x, told.to(x.dtype)], dim=1))
 
     def forward(self, pictures: Tensor, masks: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [-1, 1] with what is painted where masks [N, 1, H, W] are 1, not clamped."""

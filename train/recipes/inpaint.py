@@ -45,6 +45,8 @@ class InpaintSettings(LoopConfig):
         (16, 32, 64, 128), "channels at 1, 1/2, 1/4, 1/8 of the side", low=4, high=1024, length=4, advanced=True
     )
     blocks: int = setting(10, "residual blocks", low=1, high=64, advanced=True)
+    detail: int = setting(48, "channels of the details at 1/2 of the side", low=4, high=512, advanced=True)
+    detail_blocks: int = setting(6, "residual blocks of the details; 0 leaves them out", low=0, high=64, advanced=True)
     d_widths: tuple[int, ...] = setting(
         (32, 64, 128), "D's channels at 1/2, 1/4, 1/8 of the side", low=4, high=1024, length=3, advanced=True
     )
@@ -74,7 +76,9 @@ class InpaintSettings(LoopConfig):
             raise SettingError(f"resolution={self.resolution} is no multiple of {MULTIPLE}; give {near}")
 
     def network(self) -> InpaintConfig:
-        return InpaintConfig(widths=self.widths, blocks=self.blocks)
+        return InpaintConfig(
+            widths=self.widths, blocks=self.blocks, detail=self.detail, detail_blocks=self.detail_blocks
+        )
 
 
 @RECIPES.register("inpaint")
