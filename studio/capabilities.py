@@ -38,6 +38,15 @@ class StyleGenerator(NoiseGenerator, Protocol):
         ...
 
 
+@runtime_checkable
+class Movable(Protocol):
+    """Makes pictures that can be shifted and turned as if the camera were, with more of the scene at their edges."""
+
+    def moved(self, ws: Tensor, right: float, down: float, turn: float) -> Tensor:
+        """As StyleGenerator.synthesis; right and down in picture widths, turn in degrees to the left."""
+        ...
+
+
 class Style(Protocol):
     """What a Styler has read from S style pictures: colours and texture."""
 
@@ -97,6 +106,17 @@ class Inpainter(Protocol):
 
 
 @runtime_checkable
+class Translator(Protocol):
+    """Turns one kind of picture into another: a photo into a painting, a map into a view from the air."""
+
+    multiple: int  # px; sides are multiples of this
+
+    def translate(self, pictures: Tensor) -> Tensor:
+        """pictures [N, 3, H, W] in [-1, 1] -> the same shape and range."""
+        ...
+
+
+@runtime_checkable
 class DamageDetector(Protocol):
     """Says where a picture may be damaged, and how."""
 
@@ -128,6 +148,7 @@ _NAMES = {
     StyleGenerator: "a style space w",
     Styler: "painting in any style",
     Inpainter: "filling in what is missing",
+    Translator: "turning one kind of picture into another",
     DamageDetector: "finding damage",
     Upscaler: "enlarging and cleaning",
 }

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from studio.capabilities import StyleGenerator, require
+from studio.capabilities import Movable, StyleGenerator, require
 from studio.config import Config, setting
 from studio.dials import read_dials, write_dials
 from studio.engine import Engine, LoadedModel
@@ -46,11 +46,19 @@ class ExploreSettings(Config):
     mix_coarse: float = setting(0.0, "how much of its shape", low=0, high=1)
     mix_middle: float = setting(0.0, "how much of its form", low=0, high=1)
     mix_fine: float = setting(0.0, "how much of its touch", low=0, high=1)
+    shift_right: float = setting(0.0, "how far the picture moves to the right, in its widths", low=-0.5, high=0.5)
+    shift_down: float = setting(0.0, "how far it moves down, in its widths", low=-0.5, high=0.5)
+    turn: float = setting(0.0, "how far it turns to the left", low=-180, high=180, unit="degrees")
     dials: tuple[float, ...] = setting((0.0,) * DIALS, "the found directions", low=-1, high=1, length=DIALS)
 
     @property
     def mix(self) -> tuple[float, float, float]:
         return self.mix_coarse, self.mix_middle, self.mix_fine
+
+    @property
+    def movement(self) -> tuple[float, float, float]:
+        """Right, down and turn, for a model that is Movable."""
+        return self.shift_right, self.shift_down, self.turn
 
 
 def layer_groups(num_ws: int) -> tuple[slice, slice, slice]:
@@ -86,8 +94,13 @@ class Explorer:
             ws = torch.cat([self._ws(G, model, settings) for settings in many])
             if many[0].noise == "random":
                 # Grain differs from setting to setting, and is the same again when a picture's settings come back.
-                torch.manual_seed(zlib.crc32(json.dumps(many[0].to_dict()).encode()))
-            return G.synthesis(ws, many[0].noise).clamp(-1, 1).cpu()
+                torch.manual_seed(_grain_seed(many[0]))
+            # the page's sliders for movement hide where it is of no use, and keep the values they had
+            if isinstance(G, Movable) and any(any(s.movement) for s in many):
+                drawn = torch.cat([G.moved(w, *s.movement) for w, s in zip(ws.split(1), many)])
+            else:
+                drawn = G.synthesis(ws, many[0].noise)
+            return drawn.clamp(-1, 1).cpu()
 
     def between(self, settings: ExploreSettings, count: int) -> Tensor:
         """The walk's in-betweens as a strip: [count, C, R, R], from 0 to 1."""
@@ -116,6 +129,11 @@ class Explorer:
             search = self._searches.setdefault(model.info.sha256, threading.Lock())
         with search:
             return self._dials_of(G, model)
+
+    def movable(self, name: str) -> bool:
+        """Whether a model's pictures can be shifted and turned."""
+        with self.engine.use(name) as model:
+            return isinstance(model.network, Movable)
 
     def provenance(self, settings: ExploreSettings) -> Provenance:
         """What made the picture, to be written into its file."""
@@ -172,3 +190,11 @@ class Explorer:
             while len(self._styles) > CACHED_STYLES:
                 self._styles.popitem(last=False)
         return value
+
+
+def _grain_seed(settings: ExploreSettings) -> int:
+    values = settings.to_dict()
+    for name in ("shift_right", "shift_down", "turn"):
+        if not values[name]:  # a picture that stays where it is has the grain that its other settings stand for
+            del values[name]
+    return zlib.crc32(json.dumps(values).encode())

@@ -1,5 +1,6 @@
 import json
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 import studio.explore
+from studio.checkpoint import ModelInfo, save_checkpoint
 from studio.dials import read_dials
 from studio.engine import Engine
 from studio.errors import CapabilityError, SettingError, UnknownName
@@ -15,6 +17,7 @@ from studio.explore import Explorer, ExploreSettings, layer_groups
 from studio.latent.directions import DIALS, Dials, Turn, find_dials
 from studio.latent.walk import slerp, z_from_seed
 from studio.library import Library
+from studio.models.stylegan3 import StyleGAN3Config, StyleGAN3Generator
 from studio.models.stylegan2 import StyleGAN2Generator
 from studio.seeds import MAX_SEED
 
@@ -349,3 +352,50 @@ def test_what_made_a_picture(explorer: Explorer) -> None:
     assert (said.tool, said.model, said.seed) == ("explore", "tiny", 5)
     assert said.model_sha256 == explorer.engine.info("tiny").sha256 and len(said.model_sha256) == 64
     assert ExploreSettings.from_dict(said.settings) == settings
+
+
+# --- movement
+
+
+@pytest.fixture(scope="module")
+def movable(tmp_path_factory: pytest.TempPathFactory, save_tiny: Callable[..., Path]) -> Explorer:
+    """`alias-free`, whose pictures move, and `tiny`, whose do not."""
+    root = tmp_path_factory.mktemp("movable")
+    config = StyleGAN3Config(
+        resolution=16, channels=1, z_dim=8, w_dim=8, channel_base=64, channel_max=6, layers=4, critical=1, margin=4
+    )
+    torch.manual_seed(0)
+    info = ModelInfo(model="stylegan3", config=config.to_dict(), sha256="")
+    save_checkpoint(root / "alias-free", info, StyleGAN3Generator(config), "", dtype=torch.float32)
+    save_tiny(root / "tiny")
+    return Explorer(Engine(Library((root,)), "cpu"))
+
+
+def test_pictures_move_where_the_model_can(movable: Explorer) -> None:
+    still = ExploreSettings(model="alias-free", seed=3)
+    many = [still, still.replace(shift_right=0.25), still.replace(shift_down=-0.5), still.replace(turn=90)]
+    pictures = movable.pictures(many)
+    with movable.engine.use("alias-free") as model:
+        G = model.network
+        ws = G.w_avg + still.psi * (G.mapping(z_from_seed(3, 8)) - G.w_avg)
+        for picture, (right, down, turn) in zip(pictures, [(0, 0, 0), (0.25, 0, 0), (0, -0.5, 0), (0, 0, 90)]):
+            assert close(picture, G.moved(ws, right, down, turn)[0].clamp(-1, 1))
+    assert not any(close(picture, pictures[0]) for picture in pictures[1:])
+    assert movable.movable("alias-free") and not movable.movable("tiny")
+
+
+def test_a_model_that_cannot_be_moved_ignores_it(movable: Explorer) -> None:
+    """The page's sliders keep the values they had with another model."""
+    settings = TINY.replace(shift_right=0.3, turn=45)
+    assert movable.picture(settings).equal(movable.picture(TINY))
+
+
+def test_random_grain_is_the_same_with_and_without_the_settings_for_movement(explorer: Explorer) -> None:
+    old = TINY.replace(noise="random").to_dict()
+    for name in ("shift_right", "shift_down", "turn"):
+        del old[name]
+    torch.manual_seed(zlib.crc32(json.dumps(old).encode()))
+    with explorer.engine.use("tiny") as model:
+        G = model.network
+        expected = G.synthesis(G.w_avg + TINY.psi * (G.mapping(z_from_seed(5, G.z_dim)) - G.w_avg), "random")
+    assert close(explorer.picture(TINY.replace(noise="random")), expected.clamp(-1, 1))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from studio.errors import CapabilityError, CheckpointError
+from studio.formats._safetensors import read_safetensors
+from studio.formats.pickles import read_pickle, view
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor, MaskedImageModelDescriptor
@@ -108,23 +109,14 @@ def _read(path: Path) -> tuple[Mapping[str, Any], str]:
     return _read_pickled(path), NOT_STATED
 
 
-def _read_safetensors(path: Path) -> tuple[Mapping[str, Tensor], str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            said = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path.name} is corrupt or no safetensors file ({error}); get it again") from error
-    licence = next((str(said[key])[:200] for key in _LICENCE_KEYS if said.get(key)), NOT_STATED)
-    return weights, licence
+def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], str]:
+    contents = read_safetensors(path, view(path))
+    licence = next((str(contents.said[key])[:200] for key in _LICENCE_KEYS if contents.said.get(key)), NOT_STATED)
+    return contents.value, licence
 
 
 def _read_pickled(path: Path) -> Mapping[str, Any]:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes of a stranger meet any exception there is
-        what = f"{path.name} is damaged, or holds more than weights, which may be a program"
-        raise CheckpointError(f"{what}; give a .safetensors file or get it again") from error
+    found = read_pickle(path).value
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise CheckpointError(f"{path.name} holds a {type(found).__name__}, not weights; give another file")
     return found

@@ -22,7 +22,7 @@ class FastLayer(nn.Module):
 
     def __init__(self, source: nn.Module) -> None:
         super().__init__()
-        self.up = source.up
+        self.up, self.clamp = source.up, source.clamp
         weight = source.weight.detach().contiguous(memory_format=torch.channels_last)
         self.register_buffer("weight", weight)
         self.register_buffer("power", weight.square().sum(dim=(2, 3)).t().contiguous())  # [IO]
@@ -63,7 +63,8 @@ class FastLayer(nn.Module):
             x.add_(self.noise)
         elif noise == "random":
             x.add_(torch.randn(len(x), 1, *x.shape[2:], device=x.device) * self.strength)
-        return F.leaky_relu_(x, 0.2)
+        x = F.leaky_relu_(x, 0.2)
+        return x.clamp_(-self.clamp, self.clamp) if self.clamp else x
 
     def _upsampled(self, x: Tensor, weight: Tensor) -> Tensor:
         return self._filtered(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
@@ -77,6 +78,7 @@ class FastToRGB(nn.Module):
 
     def __init__(self, source: nn.Module) -> None:
         super().__init__()
+        self.clamp = source.clamp
         self.register_buffer("weight", source.weight.detach().clone())
         self.register_buffer("bias", source.bias.detach().clone())
         self.register_buffer("style_weight", source.affine.weight * (source.affine.weight_gain * source.weight_gain))
@@ -85,8 +87,10 @@ class FastToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         styles = F.linear(w, self.style_weight, self.style_bias)
         if len(w) == 1:
-            return F.conv2d(x, self.weight * styles.view(1, -1, 1, 1), self.bias)
-        return F.conv2d(x * styles[:, :, None, None], self.weight, self.bias)
+            x = F.conv2d(x, self.weight * styles.view(1, -1, 1, 1), self.bias)
+        else:
+            x = F.conv2d(x * styles[:, :, None, None], self.weight, self.bias)
+        return x.clamp_(-self.clamp, self.clamp) if self.clamp else x
 
 
 class FastSynthesis(nn.Module):

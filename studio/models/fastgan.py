@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studio.config import Config, setting
-from studio.errors import SettingError
 from studio.models import MODELS, ModelFamily
+from studio.nn.grain import Grain, check_noise
 from studio.nn.noise_styles import NoiseStyles
 
-NOISE = ("const", "random", "none")
 SLOPE = 0.2
 # feature maps at each side, in units of `width`
 G_WIDTHS = {4: 16, 8: 8, 16: 4, 32: 2, 64: 2, 128: 1, 256: 0.5, 512: 0.25, 1024: 0.125}
@@ -35,24 +34,13 @@ class FastGANConfig(Config):
     classes: int = setting(0, "class labels; 0 means none", low=0, high=100_000)
     z_dim: int = setting(256, "size of the noise vector z", low=1, high=8192)
     width: int = setting(64, "feature maps at 128 px; twice at 64 px, 16 times at 4 px", low=1, high=1024)
+    last_excited: int = setting(
+        1024, "largest side that is excited; 512 in the authors' program", choices=[2**i for i in range(6, 11)], unit="px"
+    )
+    tanh: bool = setting(True, "G ends in a tanh; the authors' program has one at 1024 px alone")
 
     def maps(self, table: dict[int, float], side: int) -> int:
         return max(int(table[side] * self.width), 1)
-
-
-class Grain(nn.Module):
-    """Noise with a learned strength. x [N, C, H, W] -> the same shape."""
-
-    def __init__(self, side: int) -> None:
-        super().__init__()
-        self.strength = nn.Parameter(torch.zeros([]))
-        self.register_buffer("const", torch.randn(side, side))
-
-    def forward(self, x: Tensor, noise: str) -> Tensor:
-        if noise == "none":
-            return x
-        grain = torch.randn(len(x), 1, *x.shape[2:], device=x.device) if noise == "random" else self.const
-        return x + (self.strength * grain).to(x.dtype)
 
 
 class Layer(nn.Module):
@@ -110,14 +98,13 @@ class FastGANGenerator(NoiseStyles):
         self.excitations = nn.ModuleDict()
         for i, side in enumerate(sides[1:]):
             self.up[str(side)] = UpBlock(maps[side // 2], maps[side], side, layers=2 - i % 2)
-            if side >= FIRST_EXCITED:
+            if FIRST_EXCITED <= side <= config.last_excited:
                 self.excitations[str(side)] = Excitation(maps[side // 16], maps[side])
         self.picture = nn.Conv2d(maps[config.resolution], config.channels, 3, padding=1)
         _initialize(self)
 
     def synthesis(self, ws: Tensor, noise: str = "const", dtype: torch.dtype = torch.float32) -> Tensor:
-        if noise not in NOISE:
-            raise SettingError(f"noise={noise!r} is not one of {', '.join(NOISE)}")
+        check_noise(noise)
         with torch.autocast(ws.device.type, dtype, enabled=dtype != torch.float32):
             x = F.glu(self.start_norm(self.start(ws[:, 0, :, None, None])), dim=1)
             seen = {4: x}
@@ -127,7 +114,8 @@ class FastGANGenerator(NoiseStyles):
                 if name in self.excitations:
                     x = self.excitations[name](seen[side // 16], x)
                 seen[side] = x
-            return self.picture(x).float().tanh()
+            picture = self.picture(x).float()
+            return picture.tanh() if self.config.tanh else picture
 
 
 class DownBlock(nn.Module):

@@ -10,7 +10,9 @@ shared convolution serves the batch, where per-sample weights would need grouped
 """
 
 import math
+from collections import abc
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +37,19 @@ class StyleGAN2Config(Config):
     mapping_layers: int = setting(8, "fully connected layers from z to w", low=1, high=16)
     channel_base: int = setting(32768, "feature maps at a layer: this over its resolution ...", low=16, high=262_144)
     channel_max: int = setting(512, "... but at most this many", low=1, high=4096)
+    widths: tuple[int, ...] = setting(
+        (), "feature maps at 4, 8, ... px, instead of that rule", low=1, high=4096, advanced=True
+    )
+    clamp: float = setting(0.0, "bound on the size of feature maps; 0 means none", low=0, high=1e6, advanced=True)
+
+    def check(self) -> None:
+        if self.widths and len(self.widths) != len(self.resolutions):
+            count = f"{len(self.widths)} widths are given for {len(self.resolutions)} resolutions"
+            raise SettingError(f"{count} up to {self.resolution} px; give one each, or none")
 
     def channels_at(self, resolution: int) -> int:
+        if self.widths:
+            return self.widths[self.resolutions.index(resolution)]
         return max(1, min(self.channel_base // resolution, self.channel_max))
 
     @property
@@ -47,6 +60,15 @@ class StyleGAN2Config(Config):
     @property
     def num_ws(self) -> int:
         return 2 * len(self.resolutions)
+
+
+def width_settings(widths: abc.Mapping[int, int]) -> dict[str, Any]:
+    """Settings that give a network these numbers of feature maps by resolution: the rule's, or else each by itself."""
+    sides = sorted(widths)
+    rule = {"channel_base": max(widths[side] * side for side in sides), "channel_max": max(widths.values())}
+    if all(widths[side] == min(rule["channel_base"] // side, rule["channel_max"]) for side in sides):
+        return rule
+    return {"widths": tuple(widths[side] for side in sides)}
 
 
 class Mapping(nn.Module):
@@ -86,9 +108,11 @@ class SynthesisLayer(nn.Module):
     x [N, in, H, W], w [N, w_dim] -> [N, out, H, W] or [N, out, 2H, 2W].
     """
 
-    def __init__(self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, up: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, resolution: int, *, up: bool, clamp: float = 0.0
+    ) -> None:
         super().__init__()
-        self.up = up
+        self.up, self.clamp = up, clamp
         self.affine = EqualLinear(w_dim, in_channels, bias=1.0)
         weight = torch.randn(out_channels, in_channels, 3, 3)
         self.weight = nn.Parameter(weight.to(memory_format=torch.channels_last))
@@ -111,7 +135,8 @@ class SynthesisLayer(nn.Module):
             shift = shift + grain * (self.noise_strength * LRELU_GAIN).to(x.dtype)
         elif noise == "const":
             shift = shift + (self.noise_const * (self.noise_strength * LRELU_GAIN)).to(x.dtype)
-        return F.leaky_relu(x + shift, 0.2)  # the gain is inside: leaky ReLU is homogeneous
+        x = F.leaky_relu(x + shift, 0.2)  # the gain is inside: leaky ReLU is homogeneous
+        return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
 
 def modulation_free_conv(x: Tensor, weight: Tensor, up: bool) -> Tensor:
@@ -124,8 +149,9 @@ def modulation_free_conv(x: Tensor, weight: Tensor, up: bool) -> Tensor:
 class ToRGB(nn.Module):
     """Style-modulated 1x1 convolution to a picture, without demodulation. x [N, I, H, W] -> [N, channels, H, W]."""
 
-    def __init__(self, in_channels: int, channels: int, w_dim: int) -> None:
+    def __init__(self, in_channels: int, channels: int, w_dim: int, clamp: float = 0.0) -> None:
         super().__init__()
+        self.clamp = clamp
         self.affine = EqualLinear(w_dim, in_channels, bias=1.0)
         self.weight_gain = 1 / math.sqrt(in_channels)
         self.weight = nn.Parameter(torch.randn(channels, in_channels, 1, 1))
@@ -134,7 +160,8 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         styles = self.affine(w) * self.weight_gain
         x = x * styles.to(x.dtype)[:, :, None, None]
-        return F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype)).float()
+        x = F.conv2d(x, self.weight.to(x.dtype), self.bias.to(x.dtype)).float()
+        return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
 
 class SynthesisBlock(nn.Module):
@@ -145,9 +172,13 @@ class SynthesisBlock(nn.Module):
         if in_channels == 0:
             self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
         else:
-            self.conv0 = SynthesisLayer(in_channels, out_channels, config.w_dim, resolution, up=True)
-        self.conv1 = SynthesisLayer(out_channels, out_channels, config.w_dim, resolution, up=False)
-        self.torgb = ToRGB(out_channels, config.channels, config.w_dim)
+            self.conv0 = SynthesisLayer(
+                in_channels, out_channels, config.w_dim, resolution, up=True, clamp=config.clamp
+            )
+        self.conv1 = SynthesisLayer(
+            out_channels, out_channels, config.w_dim, resolution, up=False, clamp=config.clamp
+        )
+        self.torgb = ToRGB(out_channels, config.channels, config.w_dim, config.clamp)
 
     def forward(
         self, x: Tensor | None, picture: Tensor | None, ws: list[Tensor], noise: str, dtype: torch.dtype

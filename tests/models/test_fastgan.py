@@ -3,7 +3,7 @@ import torch
 
 from studio.capabilities import StyleGenerator
 from studio.errors import SettingError
-from studio.models.fastgan import Excitation, FastGANConfig, FastGANDiscriminator, FastGANGenerator, Grain
+from studio.models.fastgan import Excitation, FastGANConfig, FastGANDiscriminator, FastGANGenerator
 
 TINY = dict(channels=1, z_dim=8, width=4)
 
@@ -57,13 +57,17 @@ def test_excitation_scales_channels_alike_everywhere() -> None:
     assert not torch.equal(ones[0], ones[1])
 
 
-def test_grain_is_fixed_drawn_or_left_out(G: FastGANGenerator) -> None:
-    grain, x = Grain(4), torch.zeros(2, 3, 4, 4)
-    with torch.no_grad():
-        grain.strength.fill_(2.0)
-    assert torch.equal(grain(x, "const")[1, 2], 2 * grain.const) and torch.equal(grain(x, "none"), x)
-    drawn = grain(x, "random")
-    assert not torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[:, 0], drawn[:, 2])
+def test_the_authors_largest_side_is_not_excited_and_smaller_pictures_have_no_tanh(G: FastGANGenerator) -> None:
+    with torch.device("meta"):
+        authors = FastGANGenerator(FastGANConfig(resolution=1024, last_excited=512, **TINY))
+    assert list(authors.excitations) == ["64", "128", "256", "512"]
+    plain = FastGANGenerator(G.config.replace(tanh=False)).eval()
+    plain.load_state_dict(G.state_dict())
+    z = 9 * torch.randn(2, 8)
+    assert torch.equal(plain.generate(z).tanh(), G.generate(z)) and not torch.equal(plain.generate(z), G.generate(z))
+
+
+def test_other_noise_is_refused(G: FastGANGenerator) -> None:
     with pytest.raises(SettingError, match="noise='loud' is not one of const, random, none"):
         G.synthesis(torch.zeros(1, 1, 8), "loud")
 

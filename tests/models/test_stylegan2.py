@@ -18,6 +18,7 @@ from studio.models.stylegan2 import (
     StyleGAN2Generator,
     SynthesisLayer,
     minibatch_stddev,
+    width_settings,
 )
 
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
@@ -107,6 +108,31 @@ def test_a_picture_of_the_size_asked_for(
 def test_it_can_do_what_a_style_generator_can(G: StyleGAN2Generator, D: StyleGAN2Discriminator) -> None:
     assert isinstance(G, StyleGenerator) and isinstance(G, NoiseGenerator)
     assert not isinstance(D, NoiseGenerator)
+
+
+def test_widths_by_the_rule_or_each_by_itself() -> None:
+    def again(**settings: object) -> dict[str, object]:
+        config = StyleGAN2Config(resolution=64, **settings)
+        return width_settings({r: config.channels_at(r) for r in config.resolutions})
+
+    assert again(channel_base=1024, channel_max=40) == {"channel_base": 1024, "channel_max": 40}
+    assert again(widths=(9, 7, 8, 3, 5)) == {"widths": (9, 7, 8, 3, 5)}
+    with pytest.raises(SettingError, match="^2 widths are given for 5 resolutions up to 64 px"):
+        StyleGAN2Config(resolution=64, widths=(4, 4))
+
+
+def test_feature_maps_are_bounded_if_asked_for(make_generator: Callable[..., StyleGAN2Generator]) -> None:
+    """In the training form and in the inference layout alike."""
+    G, bounded, free = make_generator(), make_generator(clamp=0.05), make_generator(clamp=1e6)
+    laid_out = MODELS.get("stylegan2").layout(bounded)
+    ws, maps = torch.randn(2, G.num_ws, 8), []
+    hook = bounded.synthesis_network.b16.conv1.register_forward_hook(lambda m, args, out: maps.append(out))
+    picture = bounded.synthesis(ws)
+    hook.remove()
+    assert maps[0].abs().max().item() == pytest.approx(0.05) and not torch.allclose(picture, G.synthesis(ws), atol=1e-2)
+    for one in (ws, ws[:1]):
+        assert torch.allclose(laid_out.synthesis(one), bounded.synthesis(one), atol=1e-5)
+    assert free.synthesis(ws).equal(G.synthesis(ws))
 
 
 # --- mapping

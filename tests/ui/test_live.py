@@ -66,4 +66,4 @@ def test_one_control_for_every_number() -> None:
     keys = control_keys(ExploreSettings())
     assert keys[:3] == ["model", "seed", "psi"]
     assert keys[-2:] == ["dials.6", "dials.7"]
-    assert len(keys) == len(set(keys)) == 20
+    assert len(keys) == len(set(keys)) == 23

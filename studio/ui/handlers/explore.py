@@ -27,11 +27,15 @@ JPEG_QUALITY = 92
 
 @dataclass(frozen=True)
 class Description:
-    """What the page shows of a model: facts in words, the number of its classes, its dials' effects (0..1)."""
+    """What the page shows of a model: facts in words, the number of its classes, its dials' effects (0..1).
+
+    movable: whether its pictures can be shifted and turned.
+    """
 
     facts: tuple[str, ...]
     classes: int
     effects: tuple[float, ...]
+    movable: bool
 
 
 class ExploreHandlers:
@@ -110,7 +114,8 @@ class ExploreHandlers:
         size, length = f"{info.config['resolution']} px", f"{info.kimg:,.0f} kimg"
         facts = (info.title, info.family.title, size, length, info.licence)
         effects = tuple(self.services.explorer.dials(name).effects.tolist())
-        return Description(tuple(fact for fact in facts if fact), int(info.config.get("classes", 0)), effects)
+        facts, classes = tuple(fact for fact in facts if fact), int(info.config.get("classes", 0))
+        return Description(facts, classes, effects, self.services.explorer.movable(name))
 
     def _cells(self, request: Request, wishes: list[tuple[ExploreSettings, str, dict[str, float]]]) -> Answer:
         cells = []

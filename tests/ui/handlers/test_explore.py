@@ -215,3 +215,9 @@ def test_a_file_that_is_too_large_is_not_decoded(handlers: ExploreHandlers, monk
     monkeypatch.setattr(handlers_module, "MAX_FILE_BYTES", 3 << 20)
     with pytest.raises(ImageError, match="larger than 3 MiB"):
         handlers.open({"file": "A" * (5 << 20)})
+
+
+def test_a_model_is_described(handlers: ExploreHandlers) -> None:
+    found, classes = handlers.describe("tiny"), handlers.describe("tiny-classes")
+    assert (found.classes, classes.classes, found.movable) == (0, 3, False)
+    assert found.facts[:3] == ("tiny", "StyleGAN2", "16 px")
