@@ -34,6 +34,29 @@ class Look:
         return cls(np.packbits(rows[:, 1:] > rows[:, :-1] + 1), levels)
 
 
+class Album:
+    """Pictures as they come in, of which only those are kept that are like none before."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._bits = np.zeros((0, 64), np.uint8)  # both grow by doubling
+        self._levels = np.zeros((0, 256), np.float32)
+
+    def add(self, look: Look) -> bool:
+        """Keep a picture's look; False if one that is kept looks the same, and then it is not."""
+        bits, levels = np.unpackbits(look.gradients), look.levels.ravel().astype(np.float32)
+        near = np.flatnonzero((self._bits[: self._count] != bits).sum(axis=1) <= MAX_BITS)
+        far = ((self._levels[near] - levels) ** 2).mean(axis=1)
+        if (far <= MAX_LEVELS**2).any():
+            return False
+        if self._count == len(self._bits):
+            self._bits = np.concatenate([self._bits, np.zeros((max(self._count, 64), 64), np.uint8)])
+            self._levels = np.concatenate([self._levels, np.zeros((max(self._count, 64), 256), np.float32)])
+        self._bits[self._count], self._levels[self._count] = bits, levels
+        self._count += 1
+        return True
+
+
 def near_duplicates(looks: list[Look]) -> list[list[int]]:
     """Groups of two and more pictures that look the same, by their place in `looks`, in order.
 

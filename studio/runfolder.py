@@ -9,6 +9,7 @@
     samples/*.jpg     a grid of fixed latents, named by kimg
     nearest.jpg       generated pictures, each above the training picture that is most like it
     best/             the checkpoint with the lowest kernel distance to the pictures, where that is measured
+    snapshots/0003.200/  checkpoints the trainer was asked to keep on its way
     state/0003.200/   everything a resume needs at 3.2 kimg; the newest two are kept
     STOP, PAUSE       empty files made by the studio, honoured at the next step; STOP saves first
     exit.json         how the run ended

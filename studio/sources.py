@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from studio.errors import DataError, ImageError
+from studio.footage import SUFFIXES as FILMS
 from studio.raster.listing import SUFFIXES, list_pictures
 
 MIN_PICTURES = 2
@@ -78,6 +79,8 @@ def open_source(path: Path) -> Source:
     """The pictures of a folder or a zip. Raises DataError if there are none."""
     if not path.exists():
         raise DataError(f"there is no {path}; give a folder or a zip of pictures")
+    if path.is_file() and path.suffix.lower() in FILMS:
+        raise DataError(f"{path} is a film; take pictures out of it first: python -m train stills FILM --out DIR")
     source: Source = FolderSource(path) if path.is_dir() else ZipSource(path)
     if not source.names:
         raise DataError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))}); put at least {MIN_PICTURES} there")

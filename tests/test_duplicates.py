@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from studio import duplicates
-from studio.duplicates import Look, near_duplicates
+from studio.duplicates import Album, Look, near_duplicates
 
 
 def painting(seed: int, side: int = 120) -> Image.Image:
@@ -78,3 +78,10 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, block: int) -> N
     monkeypatch.setattr(duplicates, "_BLOCK", block)
     copies = [painting(9).resize((40 + i, 40)) for i in range(7)]
     assert groups(*copies, painting(10)) == [[0, 1, 2, 3, 4, 5, 6]]
+
+
+def test_an_album_keeps_what_is_like_nothing_before() -> None:
+    album = Album()
+    assert [album.add(Look.of(painting(seed))) for seed in range(150)] == [True] * 150
+    assert not album.add(Look.of(jpeg(painting(149), 60))) and not album.add(Look.of(painting(0, side=77)))
+    assert album.add(Look.of(painting(150)))

@@ -92,6 +92,7 @@ class AdversarialRecipe(Recipe):
     """G against D. A subclass gives `build` and `model`; it may draw in its own way, and add losses to `g_loss` and `d_loss`."""
 
     settings: ClassVar[type[AdversarialSettings]]
+    per_picture: ClassVar[bool] = True
     beta2: ClassVar[float] = 0.99  # Adam's second beta
 
     def __init__(self, config: AdversarialSettings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:

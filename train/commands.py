@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from studio.config import Setting, add_arguments, from_arguments, settings
 from studio.dataset import examine
 from studio.errors import SettingError, StudioError
 from studio.runfolder import RunFolder, read_json
+from studio.stills import StillSettings, take_stills
 from train.health import HealthConfig
 from train.loop import Outcome, print_line
 from train.recipes import RECIPES
@@ -87,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("data", type=Path, metavar="DIR|ZIP")
     sub.add_argument("--resolution", type=int, default=64, help="side of what is to be trained, px (default 64)")
     sub.add_argument("--out", type=Path, metavar="JSON", help="write all that was found to this file")
+    _common(sub)
+
+    sub = commands.add_parser("stills", help="take pictures to learn from out of a film")
+    sub.set_defaults(run_command=_stills)
+    sub.add_argument("film", type=Path, metavar="FILM")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="the pictures' folder")
+    add_arguments(sub, StillSettings)
     _common(sub)
 
     sub = commands.add_parser("evaluate", help="measure a run or a checkpoint against pictures")
@@ -218,6 +227,15 @@ def _examine(arguments: argparse.Namespace) -> None:
     print(f"{report.pictures} pictures, {w['least']} to {w['most']} px wide, {h['least']} to {h['most']} px high")
     for finding in report.findings:
         print(f"{'!' if finding.grave else '-'} {finding.message}")
+
+
+def _stills(arguments: argparse.Namespace) -> None:
+    found = take_stills(arguments.film, arguments.out, from_arguments(StillSettings, arguments))
+    if arguments.json:
+        print(json.dumps({**asdict(found), "folder": str(found.folder)}))
+        return
+    rest = "" if found.complete else "; --most ended it before the film did"
+    print(f"took {found.taken} pictures into {found.folder}, and left out {found.alike} that look alike{rest}")
 
 
 def _plan(arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from studio.errors import DataError, ImageError
 from studio.images import resize_crop
 from studio.raster.opening import open_picture
 from studio.sources import MIN_PICTURES, Source, open_source
+from train.together import gathered, place
 
 MEMORY_BYTES = 4 << 30  # of decoded pictures kept; a larger set is decoded again each epoch
 
@@ -49,7 +50,9 @@ class Pictures:
         """uint8 [len(indices), C, R, R]."""
         if self._decoded is not None:
             return self._decoded[indices]
-        return torch.stack([decode(self.source.read(self.names[i]), self.resolution, self.channels) for i in indices])
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            one = lambda i: decode(self.source.read(self.names[i]), self.resolution, self.channels)
+            return torch.stack(list(pool.map(one, indices)))
 
     def summary(self) -> dict:
         """What dataset.json says."""
@@ -88,16 +91,18 @@ def open_pictures(
         except ImageError as error:
             return Skipped(name, str(error))
 
-    names, tensors, skipped = [], [], []
+    # Of what memory does not hold, each process looks through its share; what it holds, every process needs whole.
+    rank, ranks = (0, 1) if fits else place()
+    mine, tensors, bad = wanted[rank::ranks], [], {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for done, (name, outcome) in enumerate(zip(wanted, pool.map(attempt, wanted)), 1):
+        for done, (name, outcome) in enumerate(zip(mine, pool.map(attempt, mine)), 1):
             if isinstance(outcome, Skipped):
-                skipped.append(outcome)
-            else:
-                names.append(name)
-                if fits:
-                    tensors.append(outcome)
-            progress(done, len(wanted))
+                bad[name] = outcome
+            elif fits:
+                tensors.append(outcome)
+            progress(done, len(mine))
+    bad = bad if fits else gathered(bad)
+    names, skipped = [name for name in wanted if name not in bad], [bad[name] for name in wanted if name in bad]
     if len(names) < MIN_PICTURES:
         why = f"; the first of {len(skipped)} that were skipped: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
         kept = "" if part == "all" else f" in the {part} part at a holdout of {holdout:g}"

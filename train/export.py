@@ -21,6 +21,7 @@ from train.state import Position, load_state
 def export(
     run: RunFolder,
     out: Path,
+    kimg: float | None = None,
     *,
     title: str | None = None,
     data_licence: str = "not stated",
@@ -29,12 +30,12 @@ def export(
     licence: str = "not stated",
     show_grid: bool = True,
 ) -> Path:
-    """Write the newest state's running mean to the folder `out`. Raises RunError if the run has no state yet."""
+    """Write a state's running mean to the folder `out`: the newest one's, or that of `kimg`. Raises RunError without it."""
     name, config, data = stored_config(run)
     found = _dataset(run)
-    recipe, position = restore(run)
+    recipe, position = restore(run, kimg)
     model, network_config, network = recipe.model()
-    last = (run.progress() or [{}])[-1]
+    last = next((line for line in reversed(run.progress()) if line["kimg"] <= position.kimg), {})
     info = ModelInfo(
         model=model,
         config=network_config.to_dict(),
@@ -58,15 +59,20 @@ def export(
     return save_checkpoint(out, info, network, card(info, show_grid), files)
 
 
-def restore(run: RunFolder) -> tuple[Recipe, Position]:
-    """A run's recipe at its newest state, on the CPU, without its pictures. Raises RunError if there is none yet."""
+def restore(run: RunFolder, kimg: float | None = None) -> tuple[Recipe, Position]:
+    """A run's recipe at its newest state or that of `kimg`, on the CPU, without its pictures. Raises RunError without it."""
     name, config, _ = stored_config(run)
-    if not run.states():
+    states = run.states()
+    if not states:
         raise RunError(f"{run.path} has no saved state yet; wait for its first tick")
+    wanted = states[-1] if kimg is None else run.state_path(kimg)
+    if wanted not in states:
+        known = ", ".join(f"{float(state.name):g}" for state in states)
+        raise RunError(f"{run.path} has no state at {kimg:g} kimg; there are: {known}")
     # Neither pictures nor their size are needed: a recipe only asks how many there are, and of how many classes.
     empty = Pictures(_Nothing(), [], 1, 3, torch.zeros(0), list(_dataset(run)["classes"]))
     recipe = build_recipe(RECIPES.get(name), config.replace(precision="fp32"), empty, torch.device("cpu"))
-    return recipe, load_state(run.states()[-1], recipe)
+    return recipe, load_state(wanted, recipe)
 
 
 def latest(run: RunFolder) -> tuple[nn.Module, dict]:

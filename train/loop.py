@@ -5,6 +5,7 @@ is bit-equal to one that never stopped (on one CPU machine); a value that is not
 replaced by a number; STOP and PAUSE are honoured between two steps.
 """
 
+import contextlib
 import json
 import math
 import time
@@ -21,6 +22,8 @@ from studio.errors import RunError, StudioError
 from studio.files import disk_errors, write_bytes
 from studio.images import encode_jpeg
 from studio.runfolder import RunFolder
+from train.batchnorm import share_batch_norm
+from train.chance import SharedChance
 from train.data import Pictures, batches
 from train.grids import sample_grid
 from train.recipes import Batch, LoopConfig, Phase, Recipe
@@ -70,6 +73,9 @@ def train(
     elif ranks > 1:
         for network in recipe.networks.values():
             broadcast([t for t in network.state_dict().values()])
+    if ranks > 1:
+        for network in recipe.networks.values():
+            share_batch_norm(network)
     if main and changed:
         line = {"resumed": position.step, "changed": dict(changed)}
         run.append_progress(line)
@@ -107,24 +113,25 @@ def train(
             continue
 
         # One step. Its random numbers depend on its number alone, which makes a resume exact.
-        torch.manual_seed(hash((config.seed, position.step, rank)) % 2**63)
+        torch.manual_seed(hash((config.seed, position.step, 0 if recipe.per_picture else rank)) % 2**63)
         images, labels = next(reals)
         images, labels = images.to(device), labels.to(device)
-        if config.mirror:
-            flipped = torch.rand(images.shape[0], device=device) < 0.5
-            images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-        rounds = [Batch(*pair) for pair in zip(images.chunk(config.accumulate), labels.chunk(config.accumulate))]
-        recipe.start_step(position.images)
-        for phase in recipe.phases:
-            if position.step % phase.interval == 0:
-                meter.add(_take_step(phase, recipe, rounds, accelerator))
+        with SharedChance(rank, ranks) if recipe.per_picture and ranks > 1 else contextlib.nullcontext():
+            if config.mirror:
+                flipped = torch.rand(images.shape[0], device=device) < 0.5
+                images = torch.where(flipped[:, None, None, None], images.flip(3), images)
+            rounds = [Batch(*pair) for pair in zip(images.chunk(config.accumulate), labels.chunk(config.accumulate))]
+            recipe.start_step(position.images)
+            for phase in recipe.phases:
+                if position.step % phase.interval == 0:
+                    meter.add(_take_step(phase, recipe, rounds, accelerator))
         position.step += 1
         position.images += config.batch
 
-        # Update EMA.
+        # Update EMA, after what the processes share: buffers go over as they are.
+        recipe.end_step(position.step, lambda t: accelerator.reduce(t, "mean"))
         half_life = min(config.ema_kimg * 1000, position.images * config.ema_rampup)
         update_ema(recipe, 0.5 ** (config.batch / max(half_life, 1e-8)))
-        recipe.end_step(position.step, lambda t: accelerator.reduce(t, "mean"))
         # From mark to mark, so that the time for states and samples counts too: it makes the ETA an honest one.
         now = time.perf_counter()
         position.trained_s += now - mark
@@ -156,6 +163,8 @@ def train(
                 report(line)
             if tick % config.sample_ticks == 0:
                 _write_samples(recipe, run, position)
+            if config.keep_ticks and tick % config.keep_ticks == 0:
+                _keep_snapshot(run)
         if _asked(watch is not None and watch.enough(), accelerator):
             why = ": it has stopped getting better, and best/ has the best"
             break
@@ -294,6 +303,12 @@ def warning_line(kind: str, message: str, step: int, kimg: float) -> dict:
 def _write_samples(recipe: Recipe, run: RunFolder, position: Position) -> None:
     picture = encode_jpeg(sample_grid(recipe.sample()), quality=92)
     write_bytes(run.samples / f"{position.kimg:08.3f}.jpg", picture)
+
+
+def _keep_snapshot(run: RunFolder) -> None:
+    from train.snapshots import keep_snapshot  # which reads runs, and so imports what imports this
+
+    keep_snapshot(run)
 
 
 def _memory_bytes(device: torch.device) -> int:

@@ -33,7 +33,7 @@ def open_squares(path: Path, side: int, *, part: str = "all", holdout: float = 0
 
     def attempt(name: str) -> list[Tensor] | Skipped:
         try:
-            return _squares(source, name, side, most)
+            return squares_of(source, name, side, most)
         except ImageError as error:
             return Skipped(name, str(error))
 
@@ -54,7 +54,8 @@ def open_squares(path: Path, side: int, *, part: str = "all", holdout: float = 0
     return Pictures(source, names, side, 3, torch.zeros(len(names), dtype=torch.long), [], skipped, torch.stack(squares))
 
 
-def _squares(source: Source, name: str, side: int, most: int) -> list[Tensor]:
+def squares_of(source: Source, name: str, side: int, most: int) -> list[Tensor]:
+    """At most `most` squares uint8 [3, side, side] of one picture, evenly spaced. Raises ImageError."""
     picture = open_picture(source.read(name)).rgb()
     scale = side / min(picture.size)
     width, height = (max(round(n * scale), side) for n in picture.size)

@@ -1,13 +1,16 @@
 import errno
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 
 from studio.runfolder import RunFolder
+from tests.film_files import make_film
 from tests.train.conftest import call, exit_of, fill, start
 from train import loop, run, state
 from train.commands import main
@@ -193,3 +196,14 @@ def test_pictures_are_looked_at_before_a_training(
     assert found["classes"] == {"a": 8, "b": 8} and len(found["small"]) == 16
     assert json.loads((tmp_path / "dataset.json").read_text())["small"] == []
     assert call(capsys, "examine", tmp_path / "gone", code=2) == f"there is no {tmp_path}/gone; give a folder or a zip of pictures"
+
+
+def test_stills_of_a_film_can_be_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    squares = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)
+    pictures = [np.kron(square, np.ones((16, 16, 1), np.uint8)) for square in squares]
+    film = make_film(tmp_path / "film.mp4", [picture for picture in pictures for _ in range(4)], rate=Fraction(4))
+    said = call(capsys, "examine", film, code=2)
+    assert said == f"{film} is a film; take pictures out of it first: python -m train stills FILM --out DIR"
+    assert "took 3 pictures" in call(capsys, "stills", film, "--out", tmp_path / "out")
+    assert json.loads(call(capsys, "examine", tmp_path / "out", "--json"))["pictures"] == 3
+    assert json.loads(call(capsys, "stills", film, "--out", tmp_path / "few", "--most", "2", "--json"))["complete"] is False

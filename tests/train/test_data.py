@@ -12,7 +12,9 @@ from PIL import Image
 
 from studio import sources
 from studio.errors import DataError, ImageError
+from studio.sources import FolderSource
 from tests.train.conftest import fill, png
+from train import data as reading
 from train.data import Pictures, batches, decode, indices_at, is_held_out, open_pictures
 
 
@@ -276,3 +278,27 @@ def test_nothing_is_written_beside_the_pictures(data: Path) -> None:
     before = sorted(os.listdir(data))
     open_pictures(data, 32, 1)
     assert sorted(os.listdir(data)) == before
+
+
+def test_what_memory_does_not_hold_is_looked_through_in_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{i:02}.png" for i in range(12)]
+    fill(tmp_path, names)
+    for broken in ("03.png", "06.png"):
+        (tmp_path / broken).write_bytes(b"cut short")
+    whole = open_pictures(tmp_path, 8, 1)
+    seen: dict[int, set[str]] = {}
+    for rank in (0, 1):
+        looked, found = set(), {}
+        monkeypatch.setattr(reading, "place", lambda: (rank, 2))
+        monkeypatch.setattr(reading, "gathered", lambda mine: found.update(mine) or dict(mine))
+        read = FolderSource.read
+        monkeypatch.setattr(FolderSource, "read", lambda self, name: looked.add(name) or read(self, name))
+        open_pictures(tmp_path, 8, 1, memory_bytes=1)
+        monkeypatch.setattr(FolderSource, "read", read)
+        seen[rank] = looked
+        assert set(found) == {name for name in ("03.png", "06.png") if name in looked}
+    assert seen[0] == set(names[::2]) and seen[1] == set(names[1::2])
+    # with what the others found, each has the same list
+    broken = {name: reading.Skipped(name, "cut") for name in ("03.png", "06.png")}
+    monkeypatch.setattr(reading, "gathered", lambda mine: {**mine, **broken})
+    assert open_pictures(tmp_path, 8, 1, memory_bytes=1).names == whole.names

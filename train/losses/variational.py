@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from train.together import average
+
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL divergence of N(mean, exp(log_variance)) from N(0, 1), in nats (Kingma & Welling 2014, appendix B).
@@ -18,9 +20,9 @@ def draw_code(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def likeness(made: Tensor, wanted: Tensor) -> Tensor:
-    """Negative log likelihood a number, up to a constant, under normal noise as large as the batch's own error: [].
+    """Negative log likelihood a number, up to a constant, under normal noise as large as the error in all processes: [].
 
     made, wanted [N, C, H, W]. With the noise at its best value the bound needs no weight between its sides (Rybkin et
     al. 2021, "Simple and Effective VAE Training with Calibrated Decoders", arXiv:2006.13202, eq. 7 to 9).
     """
-    return ((made - wanted).square().mean() + 1e-6).log() / 2
+    return (average((made - wanted).square().mean()) + 1e-6).log() / 2

@@ -24,8 +24,8 @@ class LoopConfig(Config):
     """
 
     changeable: ClassVar[frozenset[str]] = frozenset({
-        "kimg", "batch", "accumulate", "mirror", "ema_kimg", "ema_rampup", "tick_kimg", "sample_ticks", "precision",
-        "lr", "d_lr", "r1_gamma",
+        "kimg", "batch", "accumulate", "mirror", "ema_kimg", "ema_rampup", "tick_kimg", "sample_ticks", "keep_ticks",
+        "precision", "lr", "d_lr", "r1_gamma",
     })
 
     paths: ClassVar[frozenset[str]] = frozenset()  # settings that are files or folders of this machine, as `init` is
@@ -46,6 +46,10 @@ class LoopConfig(Config):
         4.0, "a progress line and a state are written this often", low=0.001, high=1000, unit="kimg"
     )
     sample_ticks: int = setting(1, "a sample grid is written every so many ticks", low=1, high=10_000)
+    keep_ticks: int = setting(
+        0, "the model as it then is stays in snapshots/, to be opened and compared, every so many ticks; 0: never", low=0,
+        high=10_000,
+    )
     precision: str = setting(
         "auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"]
     )
@@ -90,6 +94,9 @@ class Recipe(ABC):
 
     settings: ClassVar[type[LoopConfig]]
     description: ClassVar[str]  # one sentence on when to choose it
+    # Whether all that a step draws at random has pictures as its first dimension, or none (train/chance.py): several processes
+    # then learn as one would. Without it each draws its own.
+    per_picture: ClassVar[bool] = False
 
     config: LoopConfig
     networks: dict[str, nn.Module]

@@ -71,7 +71,7 @@ class FastGANRecipe(AdversarialRecipe):
     def redraw_loss(self, shown: Tensor, features: list[Tensor]) -> Tensor:
         """How far what D redraws is from the pictures it was shown, which look as they do to a network (section 3.2)."""
         D, half = self.networks["D"], shown.shape[2] // 2
-        row, column = torch.randint(2, [2]).tolist()
+        row, column = torch.randint(2, []).item(), torch.randint(2, []).item()
         made = D.redraw(*features, (row, column))
         resize = lambda pictures: F.interpolate(pictures, size=D.drawn_side, mode="bilinear", antialias=True)
         whole, part = resize(shown), resize(shown[:, :, row * half :, column * half :][:, :, :half, :half])

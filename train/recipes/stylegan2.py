@@ -15,6 +15,7 @@ from train.data import Pictures
 from train.losses.adversarial import losses
 from train.losses.regularizers import path_lengths
 from train.recipes import RECIPES, Batch, Phase
+from train.together import average
 
 W_AVG_STEP = 0.002  # the running mean of w moves by this share a batch
 
@@ -86,7 +87,7 @@ class StyleGAN2Recipe(AdversarialRecipe):
         count = max(len(batch.reals) // 2, 1)  # half a batch: the second derivative is dear
         ws = self.draw_ws(count, self.one_hot(batch.labels[:count]))
         lengths = path_lengths(self.networks["G"].synthesis(ws, "random", self.dtype), ws)
-        self.pl_mean = self.pl_mean.lerp(lengths.mean().detach(), 0.01)
+        self.pl_mean = self.pl_mean.lerp(average(lengths.mean().detach()), 0.01)
         penalty = (lengths - self.pl_mean).square().mean()
         return penalty * (self.config.pl_weight * self.config.pl_interval), {"path_length": lengths.mean()}
 

@@ -50,6 +50,8 @@ class VAERecipe(Recipe):
         "Soft pictures that leave nothing of the data out; choose it for variety, for few minutes, or to see any picture's code."
     )
 
+    per_picture: ClassVar[bool] = True
+
     def __init__(self, config: VAESettings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.classes = len(pictures.class_names)

@@ -71,7 +71,7 @@ class VAEGANRecipe(AdversarialRecipe):
         terms = bound(self.config, self.perception, copies, batch.reals, mean, log_variance)
 
         # half of what D judges are copies, half are of random noise
-        random = torch.arange(len(z), device=self.device)[:, None] % 2 == 1
+        random = torch.arange(len(z), device=self.device)[:, None] >= len(z) // 2
         codes = torch.where(random, torch.randn_like(z), z.detach())
         fakes = G.synthesis(G.mapping(codes, c), dtype=self.dtype)
         with torch.no_grad():

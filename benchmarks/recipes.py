@@ -1,0 +1,276 @@
+"""What each recipe learns in the same time: Lite0-KID and recall at equal wall-clock, beside the peers' trainers.
+
+    python -m benchmarks.recipes --data calligraphy=DIR nebulae=DIR --seconds 1800
+
+The contenders train in turn, a slice of the time each and then again from the front, so that a slow spell of the
+machine hits all alike; each slice ends after a whole step. Ours are the presets that ship, through the training loop with
+its states and its running mean. The peers are their packages' networks, losses and optimisers, stepped as in peers.py,
+with the augmentation that their command lines choose: none in stylegan2-pytorch, and in lightweight-gan one for up to half
+of the pictures. Their running means begin after 20,000 steps, days away on a processor: they get ours instead, to their
+advantage.
+"""
+
+import argparse
+import copy
+import functools
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from benchmarks.peers import PEERS, LightweightGAN, Peer, PeerMissing, StyleGAN2Pytorch
+from benchmarks.timing import table, verdict, write_json
+from studio.device import choose_device
+from studio.errors import DataError, StudioError
+from studio.nn.features import FeatureNetwork, feature_network
+from studio.runfolder import RunFolder
+from train.data import Pictures, batches, open_pictures
+from train.drawing import fixed_shuffle, generated, real_features
+from train.loop import train
+from train.metrics import evaluate, extract
+from train.presets import bundled
+from train.recipes import RECIPES, LoopConfig
+from train.run import build_recipe
+
+PRESETS = {"stylegan2": "small-computer", "fastgan": "few-pictures", "r3gan": "steady", "dcgan": "first-look"}
+PEER_BATCH = 8  # their trainers add up 30 and 40 pictures a step; more and smaller steps learn faster in a short time
+EMA_IMAGES, EMA_RAMPUP = 10_000, 0.05  # half-life of the peers' running means: the defaults of ours
+AIM = 0.7  # our best KID over the better peer's, at most
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one contender had learned when its time was over."""
+
+    name: str
+    seconds: float
+    kimg: float
+    kid: float
+    recall: float
+    precision: float
+
+
+class Contender(ABC):
+    """Trains when it is told to, and draws what it has learned."""
+
+    name: str
+    seconds = 0.0
+
+    def train_for(self, seconds: float) -> None:
+        begun = time.perf_counter()
+        self.work(seconds)
+        self.seconds += time.perf_counter() - begun
+
+    @abstractmethod
+    def work(self, seconds: float) -> None:
+        """Train until a step ends after so many seconds."""
+
+    @property
+    @abstractmethod
+    def kimg(self) -> float: ...
+
+    @abstractmethod
+    def draw(self, count: int) -> Iterator[Tensor]:
+        """Batches [n, C, R, R] in [-1, 1] of the running mean, untruncated."""
+
+
+class Ours(Contender):
+    """A preset through the loop, which is stopped at the end of each slice and resumed at the next one's beginning."""
+
+    def __init__(self, name: str, pictures: Pictures, folder: Path, device: torch.device) -> None:
+        preset = bundled()[PRESETS[name]]
+        kind = RECIPES.get(preset.recipe)
+        never = dict(kimg=1e6, tick_kimg=1000.0, sample_ticks=10_000, keep_ticks=0, holdout=0.0)
+        sizes = dict(resolution=pictures.resolution, channels=pictures.channels)
+        self.config: LoopConfig = kind.settings.from_dict({**preset.settings, **sizes, **never})
+        self.name, self.pictures, self.run = name, pictures, RunFolder(folder / name)
+        self.accelerator = Accelerator(cpu=device.type == "cpu")
+        self.recipe = build_recipe(kind, self.config, pictures, self.accelerator.device)
+
+    def work(self, seconds: float) -> None:
+        self.run.clear_requests()
+        deadline = time.perf_counter() + seconds
+        run = _StopsAt(self.run.path, deadline)
+        train(self.recipe, self.config, self.pictures, run, self.accelerator, lambda line: None)
+
+    @property
+    def kimg(self) -> float:
+        return self.run.kimg()
+
+    def draw(self, count: int) -> Iterator[Tensor]:
+        return generated(self.recipe.ema["G"], count, SEED, self.accelerator.device)
+
+
+class _StopsAt(RunFolder):
+    """A run that is asked to stop once a time has come, but not before its first step."""
+
+    def __init__(self, path: Path, deadline: float) -> None:
+        super().__init__(path)
+        object.__setattr__(self, "deadline", deadline)
+        object.__setattr__(self, "begun", False)
+
+    @property
+    def stop_requested(self) -> bool:
+        over = self.begun and time.perf_counter() > self.deadline
+        object.__setattr__(self, "begun", True)
+        return over
+
+
+class Theirs(Contender):
+    """A peer, stepped on the same pictures. Its networks see three channels; grey pictures are repeated."""
+
+    def __init__(self, peer: Peer, pictures: Pictures) -> None:
+        self.peer, self.name = peer, peer.name
+        self.steps = 0
+        self.reals = batches(pictures, 0, PEER_BATCH, SEED)
+        networks = (peer.gan.S, peer.gan.G) if isinstance(peer, StyleGAN2Pytorch) else (peer.gan.G,)
+        _augment_as_its_trainer(peer, len(pictures))
+        self.learned = [(network, copy.deepcopy(network).eval().requires_grad_(False)) for network in networks]
+
+    def work(self, seconds: float) -> None:
+        deadline = time.perf_counter() + seconds
+        for network, _ in self.learned:
+            network.train()
+        while time.perf_counter() < deadline:
+            images, _ = next(self.reals)
+            # both packages' pictures are in [0, 1]
+            reals = (images.expand(-1, 3, -1, -1) + 1) / 2
+            self.peer.step(reals.to(self.peer.device), self.steps % self.peer.lazy_interval == 0)
+            self.steps += 1
+            self._average()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        half_life = min(EMA_IMAGES, self.steps * PEER_BATCH * EMA_RAMPUP)
+        for network, mean in self.learned:
+            torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), 1 - 0.5 ** (PEER_BATCH / half_life))
+            for target, source in zip(mean.buffers(), network.buffers()):
+                target.copy_(source)
+
+    @property
+    def kimg(self) -> float:
+        return self.steps * PEER_BATCH / 1000
+
+    @torch.inference_mode()
+    def draw(self, count: int) -> Iterator[Tensor]:
+        generator, device = torch.Generator().manual_seed(SEED), self.peer.device
+        for start in range(0, count, 32):
+            size = min(32, count - start)
+            if isinstance(self.peer, LightweightGAN):
+                G = self.learned[0][1]
+                made = G(torch.randn(size, self.peer.gan.latent_dim, generator=generator).to(device))
+            else:
+                (_, S), (_, G) = self.learned
+                styles = S(torch.randn(size, G.latent_dim, generator=generator).to(device))
+                noise = torch.rand(size, self.peer.resolution, self.peer.resolution, 1, generator=generator).to(device)
+                made = G(self.peer.lib.styles_def_to_tensor([(styles, G.num_layers)]), noise)
+            yield made.clamp(0, 1) * 2 - 1
+
+
+def _augment_as_its_trainer(peer: Peer, pictures: int) -> None:
+    """lightweight-gan's trainer sets this where nobody else does; stylegan2-pytorch's default is none."""
+    if isinstance(peer, LightweightGAN):
+        share = min(0.5, max(1e5 - pictures, 0) * 3e-6)
+        wrapper = peer.gan.D_aug
+        wrapper.forward = functools.partial(wrapper.forward, prob=share, types=["cutout", "translation"])
+
+
+def contenders(names: Sequence[str], pictures: Pictures, folder: Path, device: torch.device) -> list[Contender]:
+    """Ours by the recipe's name and peers by their package's; a peer that is not installed is left out, and said."""
+    found: list[Contender] = []
+    for name in names:
+        torch.manual_seed(SEED)
+        try:
+            if name in PEERS:
+                found.append(Theirs(PEERS[name](pictures.resolution, device), pictures))
+            else:
+                found.append(Ours(name, pictures, folder, device))
+        except PeerMissing as error:
+            print(f"without {name}: {error}", flush=True)
+    return found
+
+
+def compete(racers: Sequence[Contender], seconds: float, slice_s: float) -> None:
+    """Give every contender `seconds`, a slice in turn."""
+    while waiting := [racer for racer in racers if racer.seconds < seconds]:
+        for racer in waiting:
+            racer.train_for(min(slice_s, seconds - racer.seconds))
+
+
+def score(racer: Contender, real: Tensor, grey: bool, samples: int, network: FeatureNetwork) -> Score:
+    """real: features of real pictures [N, dim]; grey: what a peer draws in colour is judged as grey, as the reals are."""
+    shown = (x.mean(dim=1, keepdim=True) if grey else x for x in racer.draw(samples))
+    values = evaluate(real, extract(shown, network), network.name)
+    figure = lambda name: values[next(key for key in values if key.endswith(name))]
+    return Score(racer.name, racer.seconds, racer.kimg, figure("KID"), figure("recall"), figure("precision"))
+
+
+def race(title: str, data: Path, names: Sequence[str], arguments: argparse.Namespace) -> list[Score]:
+    """All contenders on one set of pictures, best first."""
+    device = choose_device(arguments.device)
+    pictures = open_pictures(data, arguments.resolution, arguments.channels.get(title, 3))
+    network = feature_network("lite0", device)
+    real = real_features(pictures, fixed_shuffle(pictures, arguments.samples), network)
+    with tempfile.TemporaryDirectory() as folder:
+        racers = contenders(names, pictures, Path(folder), device)
+        compete(racers, arguments.seconds, arguments.slice)
+        scores = [score(racer, real, pictures.channels == 1, arguments.samples, network) for racer in racers]
+    return sorted(scores, key=lambda one: one.kid)
+
+
+def show(title: str, scores: Sequence[Score]) -> None:
+    rows = [
+        [s.name, f"{s.seconds:.0f}", f"{s.kimg:.2f}", f"{s.kid:.4f}", f"{s.recall:.3f}", f"{s.precision:.3f}"] for s in scores
+    ]
+    print(table(title, ["", "s", "kimg", "Lite0-KID", "recall", "precision"], rows))
+    ours, theirs = [s for s in scores if s.name not in PEERS], [s for s in scores if s.name in PEERS]
+    if ours and theirs:
+        share = ours[0].kid / theirs[0].kid
+        print(f"our best over the better peer: {share:.2f} in KID  {verdict(share, AIM, at_most=True)}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recipes", description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", nargs="+", required=True, metavar="NAME=DIR", help="pictures, each under a name")
+    parser.add_argument(
+        "--grey", nargs="*", default=["calligraphy"], metavar="NAME", help="sets that are grey (default calligraphy)"
+    )
+    parser.add_argument("--only", nargs="+", default=[*PRESETS, *PEERS], metavar="NAME", help="some contenders")
+    parser.add_argument("--seconds", type=float, default=1800, help="each contender's time on each set (default 1800)")
+    parser.add_argument("--slice", type=float, default=120, help="seconds until the next one's turn (default 120)")
+    parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--samples", type=int, default=1000, help="pictures on each side (default 1000)")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="write all figures here")
+    arguments = parser.parse_args(argv)
+    arguments.channels = {name: 1 for name in arguments.grey}
+    unknown = [name for name in arguments.only if name not in [*PRESETS, *PEERS]]
+    if unknown:
+        parser.error(f"no contender named {unknown[0]!r}; known: {', '.join([*PRESETS, *PEERS])}")
+    try:
+        found = {}
+        for title, data in _sets(arguments.data).items():
+            found[title] = race(title, data, arguments.only, arguments)
+            show(title, found[title])
+    except StudioError as error:
+        parser.error(str(error))
+    if arguments.json:
+        write_json(arguments.json, {title: [asdict(one) for one in scores] for title, scores in found.items()})
+
+
+def _sets(words: Sequence[str]) -> Mapping[str, Path]:
+    pairs = [word.partition("=") for word in words]
+    if bad := [name for name, sign, _ in pairs if not sign]:
+        raise DataError(f"--data {bad[0]!r} has no name; give NAME=DIR")
+    return {name: Path(path) for name, _, path in pairs}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Everybody gets the same time, and ours is the loop itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import recipes
+from benchmarks.recipes import PRESETS, Contender, Ours, Score, compete, show
+from tests.train.conftest import fill
+from train.data import open_pictures
+from train.presets import bundled
+
+
+class Clock(Contender):
+    """Works for exactly the time it is given, or a step more."""
+
+    def __init__(self, name: str, step_s: float, times: list[tuple[str, float]]) -> None:
+        self.name, self.step_s, self.times = name, step_s, times
+
+    def train_for(self, seconds: float) -> None:
+        spent = max(self.step_s, -(-seconds // self.step_s) * self.step_s)
+        self.seconds += spent
+        self.times.append((self.name, spent))
+
+    def work(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    kimg = 0.0
+
+    def draw(self, count: int) -> Iterator[Tensor]:
+        raise NotImplementedError
+
+
+def test_slices_in_turn_until_all_had_their_time() -> None:
+    times: list[tuple[str, float]] = []
+    compete([Clock("quick", 1, times), Clock("slow", 7, times)], seconds=20, slice_s=10)
+    assert times == [("quick", 10), ("slow", 14), ("quick", 10), ("slow", 7)]
+
+
+def test_presets_are_of_the_recipes_they_stand_for() -> None:
+    assert all(bundled()[preset].recipe == name for name, preset in PRESETS.items())
+
+
+def test_ours_trains_in_slices_through_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = open_pictures(fill(tmp_path / "data", [f"{i}.png" for i in range(8)]), 16, 1)
+    monkeypatch.setitem(PRESETS, "dcgan", "first-look")
+    torch.manual_seed(0)
+    ours = Ours("dcgan", pictures, tmp_path, torch.device("cpu"))
+    before = next(ours.draw(4)).clone()
+    ours.train_for(0.05)
+    first = ours.kimg
+    ours.train_for(0.05)
+    assert 0 < first < ours.kimg and ours.kimg * 1000 % ours.config.batch == 0
+    assert ours.seconds >= 0.1 and not torch.equal(next(ours.draw(4)), before)
+    assert [batch.shape for batch in ours.draw(40)] == [(32, 1, 16, 16), (8, 1, 16, 16)]
+
+
+@pytest.mark.parametrize("kid, word", [(0.06, "met"), (0.08, "MISSED")])
+def test_the_aim_compares_the_best_with_the_better_peer(kid: float, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    score = lambda name, kid: Score(name, 10.0, 1.0, kid, 0.1, 0.2)
+    found = {"dcgan": kid, "lightweight-gan": 0.1, "stylegan2": 0.2, "stylegan2-pytorch": 0.3}
+    show("set", [score(name, value) for name, value in found.items()])
+    assert f"our best over the better peer: {kid / 0.1:.2f} in KID  aim <= 0.7: {word}" in capsys.readouterr().out
+
+
+def test_what_cannot_be_raced(capsys: pytest.CaptureFixture[str]) -> None:
+    other = ["--data", "a=b", "--only", "dcgen"]
+    for words, message in ((["--data", "folder"], "has no name"), (other, "no contender named 'dcgen'")):
+        with pytest.raises(SystemExit):
+            recipes.main(words)
+        assert message in capsys.readouterr().err
