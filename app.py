@@ -10,12 +10,16 @@ import threading
 import webbrowser
 from concurrent.futures import Future
 from types import FrameType
+from typing import TYPE_CHECKING
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from studio.errors import StudioError
-from studio.ui.address import Address, choose_address, parse_auth
+from studio.ui.address import Address, choose_address, is_loopback, parse_auth
+
+if TYPE_CHECKING:
+    from studio.ui.services import Services
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,11 +51,13 @@ def main(argv: list[str] | None = None) -> int:
 def serve(arguments: argparse.Namespace, address: Address, auth: tuple[str, str] | None) -> None:
     """Serve until Ctrl-C, SIGTERM or, with --window, until the window is closed. Raises StudioError."""
     signal.signal(signal.SIGTERM, interrupt)
-    services = open_studio(arguments.device)
+    services = open_studio(arguments.device, address, arguments.share)
     from studio.ui.launch import launch  # gradio takes seconds to import: the model loads meanwhile
     from studio.ui.shell import build
 
     page = build(services.result(), arguments.lang)
+    if services.result().trainer is not None:
+        services.result().jobs.open()
     url = launch(page, address, language=arguments.lang, share=arguments.share, auth=auth)
     gc.freeze()  # what is loaded stays: searching it for garbage would stop the slider for tens of milliseconds
     print(f"Atelier is open at {url} (Ctrl-C closes it)", flush=True)
@@ -61,20 +67,27 @@ def serve(arguments: argparse.Namespace, address: Address, auth: tuple[str, str]
         else:
             wait()
     finally:
+        services.result().jobs.close()
         page.close()
 
 
-def open_studio(device: str) -> "Future[object]":
-    """The services, made in a thread that then gets the first model ready."""
-    made: Future[object] = Future()
+def open_studio(device: str, address: Address, share: bool) -> "Future[Services]":
+    """The services, made in a thread that then gets the first model ready.
+
+    Visitors of a Space cannot train, and only who sits at this machine may name its folders.
+    """
+    made: Future[Services] = Future()
 
     def work() -> None:
         try:
             from studio.library import Library
             from studio.ui.services import Services
             from studio.ui.warm import warm
+            from train.offer import Offer
 
-            services = Services.on(Library.default(), device)
+            trainer = None if os.environ.get("SPACE_ID") else Offer()
+            paths = is_loopback(address.host) and not share
+            services = Services.on(Library.default(), device, trainer=trainer, paths=paths)
         except BaseException as error:
             made.set_exception(error)
             return

@@ -7,8 +7,10 @@ from studio.checkpoint import read_info
 from studio.engine import Engine
 from studio.errors import StudioError
 from studio.explore import Explorer, ExploreSettings
+from studio.jobs import Jobs
 from studio.library import Library
 from studio.style import Stylist
+from studio.training import Trainer
 from studio.ui.desks import Desks
 from studio.ui.shelf import Shelf
 from studio.ui.tasks import Tasks
@@ -16,17 +18,26 @@ from studio.ui.tasks import Tasks
 
 @dataclass(frozen=True)
 class Services:
-    """The installed models, what makes pictures with them, and what visitors brought."""
+    """The installed models, what makes pictures with them, what visitors brought, and trainings.
+
+    trainer: none where visitors may not train, and then there is no such tab. paths: whether the page may name folders of
+    this machine, as somebody who sits at it may.
+    """
 
     library: Library
     explorer: Explorer
     desks: Desks = field(default_factory=Desks)
     tasks: Tasks = field(default_factory=Tasks)
+    jobs: Jobs = field(default_factory=Jobs)
+    trainer: Trainer | None = None
+    paths: bool = False
 
     @classmethod
-    def on(cls, library: Library, device: str = "auto") -> "Services":
+    def on(
+        cls, library: Library, device: str = "auto", *, trainer: Trainer | None = None, paths: bool = False
+    ) -> "Services":
         """Raises DeviceError if this machine has no such device."""
-        return cls(library, Explorer(Engine(library, device)))
+        return cls(library, Explorer(Engine(library, device)), trainer=trainer, paths=paths)
 
     @property
     def engine(self) -> Engine:
@@ -55,7 +66,8 @@ class Services:
         return settings if settings.model in names or not names else settings.replace(model=names[0])
 
     def close(self) -> None:
-        """Stop what is being made, and forget what visitors brought."""
+        """Stop what is being made, and forget what visitors brought. Trainings go on."""
+        self.jobs.close()
         self.tasks.close()
         self.desks.close()
 

@@ -13,7 +13,7 @@ from studio.ui.i18n import LANGUAGES, text
 from studio.ui.services import Services
 
 _COMPONENTS = Path(__file__).parent / "components"
-_SHARED = ("page", "files", "dropzone", "compare", "grids", "brush")  # what any component may call; page.js is the first
+_SHARED = ("page", "files", "dropzone", "compare", "grids", "brush", "chart")  # what any component may call; page.js is the first
 # Gradio runs them before any component's own script
 HEAD = "".join(f"<script>{(_COMPONENTS / f'{name}.js').read_text(encoding='utf-8')}</script>" for name in _SHARED)
 
@@ -27,7 +27,7 @@ _REOPEN = """() => {
 
 def build(services: Services, language: str | None = None) -> gr.Blocks:
     """The whole page. Where the language is forced, it offers no other."""
-    found = find_tabs()
+    found = tabs_for(services)
     with gr.Blocks(title="Atelier", analytics_enabled=False) as page:
         header({} if language else LANGUAGES)
         with gr.Tabs(elem_id="tabs") as bar:
@@ -42,6 +42,11 @@ def build(services: Services, language: str | None = None) -> gr.Blocks:
 def find_tabs() -> list[ModuleType]:
     """Every module of `tabs`, in their ORDER."""
     return sorted(import_all(tabs), key=lambda tab: tab.ORDER)
+
+
+def tabs_for(services: Services) -> list[ModuleType]:
+    """Those that the page has. A tab that is not for every page says so by `shown(services)`."""
+    return [tab for tab in find_tabs() if not hasattr(tab, "shown") or tab.shown(services)]
 
 
 def name_of(tab: ModuleType) -> str:

@@ -20,9 +20,9 @@ def services(library: Library) -> Services:
 
 
 @contextlib.contextmanager
-def serving(models: Path) -> Iterator[str]:
-    """The address of a page over a folder of models."""
-    command = [sys.executable, "-m", "tests.ui.serve", str(models)]
+def serving(models: Path, *words: str) -> Iterator[str]:
+    """The address of a page over a folder of models; words: of tests.ui.serve."""
+    command = [sys.executable, "-m", "tests.ui.serve", str(models), *words]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         url = server.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:"), f"the page was not served: {url!r}"

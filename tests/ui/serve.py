@@ -1,4 +1,4 @@
-"""Serve the page over a folder of models: python -m tests.ui.serve MODELS. Prints its address; ends with stdin.
+"""Serve the page over a folder of models: python -m tests.ui.serve MODELS [--train]. Prints its address; ends with stdin.
 
 A process of its own, as for a person: the page's threads and sockets do not mix with the tests'.
 """
@@ -20,7 +20,14 @@ from studio.ui.shell import build
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    services = Services.on(Library((Path(sys.argv[1]),)), "cpu")
+    library = Library((Path(sys.argv[1]),))
+    if sys.argv[2:] == ["--train"]:
+        from train.offer import Offer
+
+        services = Services.on(library, "cpu", trainer=Offer(), paths=True)
+        services.jobs.open()
+    else:
+        services = Services.on(library, "cpu")
     page = build(services)
     print(launch(page, choose_address(None, None, share=False, auth=None, environ={})), flush=True)
     sys.stdin.read()

@@ -102,9 +102,9 @@ def test_scripts_get_sentences_through_the_queue(client: httpx.Client) -> None:
 
 
 def test_the_api_is_what_it_means_to_be(client: httpx.Client) -> None:
-    assert set(client.get("/gradio_api/info").json()["named_endpoints"]) == {"/explore", "/style"}
+    assert set(client.get("/gradio_api/info").json()["named_endpoints"]) == {"/explore", "/restore", "/style"}
     named = {d["api_name"] for d in config(client)["dependencies"] if d["api_visibility"] == "public"}
-    assert named == {"explore", "style"}
+    assert named == {"explore", "restore", "style"}
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example"])

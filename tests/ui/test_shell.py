@@ -60,7 +60,15 @@ def test_every_tab_has_a_place_a_title_and_a_builder() -> None:
 def test_every_tab_is_on_the_page(two_more_tabs: None, services: Services) -> None:
     page = built(services)
     on_page = [block.id for block in page.blocks.values() if isinstance(block, gr.Tab)]
-    assert on_page == names(shell.find_tabs())
+    assert on_page == names(shell.tabs_for(services))
+
+
+def test_a_tab_is_on_the_pages_that_it_is_for(
+    two_more_tabs: None, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = shell.find_tabs()[-1]
+    monkeypatch.setattr(last, "shown", lambda one: one is not services, raising=False)
+    assert set(names(shell.find_tabs())) - set(names(shell.tabs_for(services))) == {"test_last", "train"}
 
 
 def test_tabs_stay_short() -> None:

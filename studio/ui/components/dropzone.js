@@ -2,9 +2,9 @@
 (() => {
   /**
    * Make `box` such a place. taken(files) gets what came; the box carries the class "drop" while files hang over it.
-   * chooser: the <input type=file> that button clicks open. folder: another one, for folders.
+   * chooser: the <input type=file> that button clicks open. folder: another one, for folders. most: of the files in a drop.
    */
-  atelier.dropzone = (box, { taken, chooser, folder }) => {
+  atelier.dropzone = (box, { taken, chooser, folder, most }) => {
     let inside = 0; // dragenter and dragleave also come from the elements within
     const dragsFiles = (event) => event.dataTransfer?.types.includes("Files");
     const light = (on) => box.classList.toggle("drop", on);
@@ -25,7 +25,7 @@
       event.stopPropagation();
       inside = 0;
       light(false);
-      const files = await atelier.files.dropped(event.dataTransfer);
+      const files = await atelier.files.dropped(event.dataTransfer, most);
       if (files.length) taken(files);
     });
     for (const input of [chooser, folder]) {

@@ -100,25 +100,28 @@
 
   // ---- what was dropped or pasted
 
-  /** The files of a drop; those of folders with their paths as names, in order. */
-  async function dropped(transfer) {
+  /** The files of a drop, at most so many; those of folders in order, with their paths as if the folder had been chosen. */
+  async function dropped(transfer, most = 2000) {
     const entries = [...(transfer.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
     const files = [];
-    for (const entry of entries) await walk(entry, files, 0);
+    for (const entry of entries) await walk(entry, files, 0, most);
     return files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
   }
-  async function walk(entry, files, depth) {
-    if (entry.name.startsWith(".") || depth > 8 || files.length >= 2000) return;
+  async function walk(entry, files, depth, most) {
+    if (entry.name.startsWith(".") || depth > 8 || files.length >= most) return;
     if (entry.isFile) {
-      files.push(await new Promise((done, failed) => entry.file(done, failed)));
+      const file = await new Promise((done, failed) => entry.file(done, failed));
+      // Browsers leave this empty in what was dropped.
+      Object.defineProperty(file, "webkitRelativePath", { value: entry.fullPath.replace(/^\//, "") });
+      files.push(file);
       return;
     }
     const reader = entry.createReader();
     for (;;) { // a reader gives a hundred at a time
       const some = await new Promise((done, failed) => reader.readEntries(done, failed));
       if (!some.length) return;
-      for (const inner of some) await walk(inner, files, depth + 1);
+      for (const inner of some) await walk(inner, files, depth + 1, most);
     }
   }
 

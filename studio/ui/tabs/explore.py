@@ -25,6 +25,7 @@ _KEYS = {  # as explore.js has them
     "R": "random", "← →": "seed", "E": "end", "X": "swap", "Space": "play", "D": "shuffle", "0": "reset",
     "Z Y": "undo", "S O": "save",
 }
+_MOVEMENT = {"shift_right": (0.5, 0.01), "shift_down": (0.5, 0.01), "turn": (180, 1)}  # ends and step
 _DIAL_KEYS = [f"dials.{i}" for i in range(DIALS)]
 
 
@@ -46,7 +47,8 @@ def build(services: Services) -> None:
     sheet(TOOL, "grid", handlers.grid, "explore.grid_cell", ignored=["seed", "walk", "to_seed", "path"], paged=pages)
 
     connect(live, TOOL, controls.made, defaults)
-    described = [controls.made["model"], about, controls.made["label"], *(controls.made[key] for key in _DIAL_KEYS)]
+    shown = ("label", *_MOVEMENT, *_DIAL_KEYS)
+    described = [controls.made["model"], about, *(controls.made[key] for key in shown)]
     live.model(
         lambda model: _describe(handlers, model),
         inputs=controls.made["model"],
@@ -59,7 +61,8 @@ def build(services: Services) -> None:
 
 def _picture(controls: Controls, d: ExploreSettings, models: list[str]) -> gr.HTML:
     with gr.Group(elem_classes="card"):
-        controls.menu("model", d.model, models)
+        # a name that Gradio has not heard of may be a model that was trained a moment ago; draw refuses any other
+        controls.menu("model", d.model, models, allow_custom_value=True)
         about = gr.HTML(elem_classes="about", apply_default_css=False)
         with gr.Row(elem_classes="seed-row"):
             controls.number("seed", d.seed, MAX_SEED)
@@ -93,6 +96,8 @@ def _mix(controls: Controls, d: ExploreSettings) -> None:
 
 def _dials(controls: Controls) -> None:
     with gr.Accordion(text("explore.dials_title"), open=True, elem_classes="card fold"):
+        for key, (end, step) in _MOVEMENT.items():
+            controls.slider(key, -end, end, 0.0, step, visible=False)
         say("p", "explore.dials_info")
         with gr.Row(elem_classes="dials"):
             for key in _DIAL_KEYS:
@@ -122,11 +127,12 @@ def _describe(handlers: ExploreHandlers, model: Any) -> list[Any]:
     try:
         found = handlers.describe(model)
     except StudioError:
-        return [names, "", hidden, *[hidden] * DIALS]
+        return [names, "", hidden, *[hidden] * len(_MOVEMENT), *[hidden] * DIALS]
     labels = [text("explore.dial") + f" {i + 1} · {effect:.0%}" for i, effect in enumerate(found.effects)]
     dials = [gr.update(visible=True, label=label) for label in labels]
     classes = gr.update(visible=found.classes > 0, maximum=max(found.classes - 1, 1))
-    return [names, html.escape(" · ".join(found.facts)), classes, *dials, *[hidden] * (DIALS - len(dials))]
+    moves = [gr.update(visible=found.movable)] * len(_MOVEMENT)
+    return [names, html.escape(" · ".join(found.facts)), classes, *moves, *dials, *[hidden] * (DIALS - len(dials))]
 
 
 def _endpoint(handlers: ExploreHandlers) -> Callable[[dict[str, Any]], str]:
