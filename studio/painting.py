@@ -20,7 +20,7 @@ from torch import Tensor
 
 from studio.canvas import Canvas, Mirrored, Scaled, Whole, Window, everything, pieces
 from studio.capabilities import Folded, Statistics, Style, Styler
-from studio.models.style import MULTIPLE, StyleCode, balanced, colour, colours, whiten
+from studio.models.style import MULTIPLE, StyleCode, balanced, colour, colours, recolour, settling, whiten
 
 BASE_SIDE = 640  # px; longest side of the copy on which strokes of size 1 are painted
 SAME_SIZE = 1.5  # times its size: a photo not larger than this is painted at once
@@ -43,14 +43,16 @@ class Look:
 
     mean: Tensor  # [1, 3] of the photo's colours
     root: Tensor  # [1, 3, 3]
-    painted_mean: Tensor  # the same of the smallest painting
+    matrix: Tensor  # [1, 3, 3], which settles the colours of the smallest painting
+    term: Tensor  # [1, 3, 1]
+    painted_mean: Tensor  # of its settled colours, as `mean` and `root`
     painted_root: Tensor
     statistics: tuple[Statistics, ...]  # at each size
 
     def towards(self, other: "Look", share: float) -> "Look":
         """A look between this one (share 0) and that of another photo of this size (share 1)."""
         mix = lambda a, b: torch.lerp(a, b, share)
-        names = ("mean", "root", "painted_mean", "painted_root")
+        names = ("mean", "root", "matrix", "term", "painted_mean", "painted_root")
         statistics = tuple(
             [(mix(m, n), mix(d, e)) for (m, d), (n, e) in zip(mine, theirs)]
             for mine, theirs in zip(self.statistics, other.statistics)
@@ -112,12 +114,14 @@ class Painter:
 
     def _first(self, small: Tensor, look: Look | None) -> tuple[Tensor, Look]:
         if look is not None:
-            return self._fold(look, 0)(small).clamp_(-1, 1), look
+            return recolour(self._fold(look, 0)(small), look.matrix, look.term).clamp_(-1, 1), look
         mean, root = colours(small)
         painted, statistics = self.network.paint(whiten(small, mean, root), self.style.texture)
         colours_of = (mean, root) if self.keep else (self.style.mean, self.style.root)
-        painted = colour(balanced(painted, statistics[-1], colours_of[1]), *colours_of).clamp_(-1, 1)
-        return painted, Look(mean, root, *colours(painted), (statistics,))
+        painted = colour(balanced(painted, statistics[-1], colours_of[1]), *colours_of)
+        settled = settling(painted.clamp(-1, 1), *colours_of)
+        painted = recolour(painted, *settled).clamp_(-1, 1)
+        return painted, Look(mean, root, *settled, *colours(painted), (statistics,))
 
     def _fold(self, look: Look, index: int) -> Folded:
         """The network for one of the sizes. All but the first are painted in the colours that they have already."""

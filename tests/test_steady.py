@@ -130,7 +130,7 @@ def test_a_cut_between_pictures_of_the_same_colours_is_seen() -> None:
 
 def look(value: float) -> tuple[Look, ...]:
     x = torch.full((1, 3), value)
-    return (Look(x, x, x, x, ([(x, x)],)),)
+    return (Look(x, x, x, x, x, x, ([(x, x)],)),)
 
 
 def value(looks: tuple[Look, ...]) -> float:

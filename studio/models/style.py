@@ -32,6 +32,7 @@ MULTIPLE = 8  # px; sides of the pictures that `paint` takes
 COLOUR_EPS = 0.01  # variance added to a picture's colours: flat skies are not blown up into noise
 DEVIATION_EPS = 1e-5
 VARIANCE_EPS = 1e-12
+SETTLE_EPS = 0.06  # added to both variances where a painting's colours are settled, with the same intent
 BALANCE_EPS = 0.1  # of the variances that are brought to the style's: what has hardly any is not blown up into noise
 VECTOR = 2 * sum(CHANNELS)
 GRAIN = 4  # random numbers a place, at a quarter and at an eighth of the side
@@ -71,28 +72,35 @@ def blend(codes: StyleCode, weights: Tensor) -> StyleCode:
     return StyleCode(mix(codes.mean), mix(codes.root), mix(codes.texture))
 
 
-def colours(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """pictures [N, 3, H, W] -> mean [N, 3] and the symmetric square root [N, 3, 3] of the covariance, never singular."""
+def colours(pictures: Tensor, eps: float = COLOUR_EPS) -> tuple[Tensor, Tensor]:
+    """pictures [N, 3, H, W] -> mean [N, 3] and the symmetric square root [N, 3, 3] of the covariance, never singular.
+
+    eps: variance added in all directions.
+    """
     with torch.autocast(pictures.device.type, enabled=False):
         flat = pictures.float().flatten(2)
         mean = flat.mean(dim=2)
         centred = flat - mean[:, :, None]
         covariance = centred @ centred.transpose(1, 2) / flat.shape[2]
+    return mean.to(pictures.dtype), _root(covariance, eps).to(pictures)
+
+
+def _root(covariance: Tensor, eps: float) -> Tensor:
+    """The symmetric square root [N, 3, 3] of covariance + eps."""
     # on the CPU and with all digits: not every device has either, and the matrices are of 3x3
-    values, vectors = torch.linalg.eigh(covariance.cpu().double() + COLOUR_EPS * torch.eye(3))
-    root = vectors @ torch.diag_embed(values.clamp(min=COLOUR_EPS).sqrt()) @ vectors.transpose(1, 2)
-    return mean.to(pictures.dtype), root.to(pictures)
+    values, vectors = torch.linalg.eigh(covariance.cpu().double() + eps * torch.eye(3))
+    return vectors @ torch.diag_embed(values.clamp(min=eps).sqrt()) @ vectors.transpose(1, 2)
 
 
 def whiten(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     """pictures [N, 3, H, W] of these colours -> mean 0 and covariance at most 1, with the same hues."""
     inverse = torch.linalg.inv(root)
-    return _turn(pictures, inverse, -(inverse * mean[:, None]).sum(dim=2, keepdim=True))
+    return recolour(pictures, inverse, -(inverse * mean[:, None]).sum(dim=2, keepdim=True))
 
 
 def colour(pictures: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     """The inverse of `whiten`, with any colours."""
-    return _turn(pictures, root, mean[:, :, None])
+    return recolour(pictures, root, mean[:, :, None])
 
 
 def balanced(drawn: Tensor, statistics: tuple[Tensor, Tensor], root: Tensor) -> Tensor:
@@ -111,7 +119,19 @@ def balance(deviation: Tensor, root: Tensor) -> Tensor:
     return ((wanted + BALANCE_EPS) / (deviation[:, :, 0, 0].square() + BALANCE_EPS)).sqrt()
 
 
-def _turn(pictures: Tensor, matrix: Tensor, term: Tensor) -> Tensor:
+def settling(painted: Tensor, mean: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
+    """For `recolour`: matrix [N, 3, 3] and term [N, 3, 1] that bring painted [N, 3, H, W] to colours of `mean` and `root`.
+
+    What is cut off beyond white and black, and what the layers have mixed up between the colours, is made good. A
+    painting in its own colours stays as it is.
+    """
+    found_mean, found = colours(painted, SETTLE_EPS)
+    wanted = _root(root @ root, SETTLE_EPS - COLOUR_EPS).to(root)
+    matrix = wanted @ torch.linalg.inv(found)
+    return matrix, mean[:, :, None] - matrix @ found_mean[:, :, None]
+
+
+def recolour(pictures: Tensor, matrix: Tensor, term: Tensor) -> Tensor:
     """matrix [N, 3, 3] and term [N, 3, 1] on every pixel. A 1x1 convolution takes nine times as long on a CPU."""
     with torch.autocast(pictures.device.type, enabled=False):  # half of the digits would show as bands
         return torch.baddbmm(term, matrix, pictures.float().flatten(2)).view_as(pictures)
@@ -305,7 +325,7 @@ class StyleNetwork(nn.Module):
     def fold(self, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor) -> nn.Module:
         """A faster painter for one style, given statistics, and photos of colours `mean` [1, 3] and `root` [1, 3, 3].
 
-        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before they are clamped; what is
+        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before their colours are settled; what is
         painted somewhere depends on what is at most `reach` px away.
         """
         from studio.models._style_inference import FoldedStyle
@@ -318,7 +338,8 @@ class StyleNetwork(nn.Module):
         each = len(pictures) // len(style)
         mean, root = (t.repeat_interleave(each, dim=0) for t in (style.mean, style.root))
         drawn, statistics = self.paint(white, style.texture)
-        return colour(balanced(drawn, statistics[-1], root), mean, root).clamp(-1, 1)
+        painted = colour(balanced(drawn, statistics[-1], root), mean, root)
+        return recolour(painted, *settling(painted.clamp(-1, 1), mean, root)).clamp(-1, 1)
 
 
 MODELS.register("style")(

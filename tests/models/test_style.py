@@ -8,7 +8,8 @@ from torch import Tensor
 
 from studio.capabilities import Styler
 from studio.models.style import (
-    StyleCode, StyleNetwork, balanced, blend, colour, colours, grain, moments, upsampling, whiten,
+    StyleCode, StyleNetwork, balanced, blend, colour, colours, grain, moments, recolour, settling, upsampling,
+    whiten,
 )
 from tests.tiny_style import CONFIG, make_network
 
@@ -186,7 +187,8 @@ def test_folded_it_paints_the_same(network: StyleNetwork, noise: Callable, size:
     mean, root = colours(picture)
     painted, statistics = network.paint(whiten(picture, mean, root), code.texture)
     expected = colour(balanced(painted, statistics[-1], code.root), code.mean, code.root)
-    assert torch.allclose(expected.clamp(-1, 1), network(picture, code), atol=1e-6)
+    settled = recolour(expected, *settling(expected.clamp(-1, 1), code.mean, code.root)).clamp(-1, 1)
+    assert torch.allclose(settled, network(picture, code), atol=1e-6)
     with torch.inference_mode():
         found = network.fold(code, statistics, mean, root)(picture)
     assert (found - expected).abs().max() < 1e-4 and expected.std() > 0.1
@@ -231,3 +233,26 @@ def test_the_original_is_not_touched(network: StyleNetwork, noise: Callable) -> 
         network.fold(code, statistics, mean, root)(picture)
     after = network.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_settling_leaves_a_painting_in_its_own_colours_alone() -> None:
+    pictures = torch.rand(2, 3, 24, 32) * 1.6 - 0.8
+    matrix, term = settling(pictures, *colours(pictures))
+    assert torch.allclose(recolour(pictures, matrix, term), pictures, atol=1e-4)
+
+
+def test_settling_brings_mixed_up_colours_to_the_wanted_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    wanted = (torch.rand(1, 3, 24, 32, generator=generator) * 2 - 1) * torch.tensor([1.0, 0.6, 0.9])[None, :, None, None]
+    mixed = recolour(wanted, torch.tensor([[[0.5, 0.6, 0.0], [0.1, 0.9, 0.2], [0.0, -0.3, 0.8]]]), torch.full((1, 3, 1), 0.2))
+    settled = recolour(mixed, *settling(mixed, *colours(wanted)))
+    spread = lambda pictures: torch.cov(pictures[0].flatten(1))
+    apart = lambda pictures: (spread(pictures) - spread(wanted)).norm() / spread(wanted).norm()
+    assert apart(settled) < 0.6 * apart(mixed)
+    assert torch.allclose(settled.mean(dim=(2, 3)), wanted.mean(dim=(2, 3)), atol=1e-4)
+
+
+def test_settling_does_not_blow_up_what_hardly_varies() -> None:
+    strong, flat = torch.rand(1, 3, 24, 32) * 2 - 1, torch.full((1, 3, 24, 32), 0.3) + 1e-3 * torch.randn(1, 3, 24, 32)
+    settled = recolour(flat, *settling(flat, *colours(strong)))
+    assert settled.std() < 0.02

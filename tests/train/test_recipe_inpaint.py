@@ -88,7 +88,9 @@ def test_what_has_no_weight_takes_no_time(
 def test_the_hole_term_is_the_distance_from_what_diffusion_fills(build: Callable) -> None:
     """Before anything is learned; and the known pixels of a fill are those of the picture."""
     recipe, batch = build(hole_weight=1.0)
-    recipe.networks["G"].draw.weight.data.zero_()
+    G = recipe.networks["G"]
+    for layer in (G.draw, G.details[-2]):
+        layer.weight.data.zero_()
     torch.manual_seed(1)
     found = recipe.g_loss(batch)[1]["loss_hole"]
     reals, fills, masks = recipe.shown[0]

@@ -16,7 +16,7 @@ from tests.ui.visitor import photo
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary on the PATH")
 
 EN, ZH = messages("en"), messages("zh-CN")
-TRAINING_MS = 90_000  # a trainer's start alone takes many seconds on a busy machine
+TRAINING_MS = 180_000  # a trainer's start alone takes many seconds on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +193,7 @@ def test_chinese_on_a_narrow_screen(browser: Any, address: str, flowers: Path) -
     # the rooms are tabs: arrows go from one to the other
     page.focus("[role=tab][data-room=prepare]")
     page.keyboard.press("ArrowRight")
-    assert page.is_visible("#train-runs") and not page.is_visible("#train-prepare")
+    page.wait_for_selector("#train-runs")
+    assert not page.is_visible("#train-prepare")
     visit.context.close()
     assert visit.errors == []

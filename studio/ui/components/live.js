@@ -115,18 +115,23 @@ document.addEventListener("input", (event) => {
 
 // ---- settings from and to the controls
 
-// What set() wrote and the controls have not confirmed yet: until then their reports may be half old.
+// What set() wrote and the controls have not confirmed yet: until then they may report what stood there on the way.
 const expected = new Map();
 let dirty = new Set();
+// What each control has said last. A report names all controls: only those that say something else have been changed, and
+// a late report does not undo what set() has written since.
+const reported = new Map(keys.map((key) => [key, get(defaults, key)]));
 
 function changed(values) {
   const next = copy(current);
   keys.forEach((key, i) => {
-    const wish = expected.get(key);
-    if (wish && wish.value === values[i]) expected.delete(key);
-    else if (wish && performance.now() < wish.until) return;
+    const value = values[i], wish = expected.get(key);
     // An emptied number box reports null: the last number stands until there is another.
-    if (values[i] !== null && values[i] !== undefined && !Number.isNaN(values[i])) put(next, key, values[i]);
+    if (value === null || value === undefined || Number.isNaN(value) || value === reported.get(key)) return;
+    reported.set(key, value);
+    if (wish && wish.value === value) expected.delete(key);
+    else if (wish && performance.now() < wish.until) return;
+    put(next, key, value);
   });
   if (same(next, current)) return;
   current = next;

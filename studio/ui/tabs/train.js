@@ -88,15 +88,16 @@ async function begin(asked) {
   if (working === "look") await idle;
   const report = await server.begin({ desk, ...asked });
   if (!report?.state) return complain(report?.error);
-  await (idle = follow(report));
+  await (idle = follow(report, asked.job));
 }
 
-async function follow(report) {
+/** Show how a job goes on, and do with its result what is to be done. A job found again says itself which it is. */
+async function follow(report, job) {
   let wait = 60; // ms; much work is done at once
   const began = performance.now();
-  working = report.values?.job || "look";
+  job ??= report.values?.job || "look";
+  working = job;
   while (["waiting", "running"].includes(report.state)) {
-    working = report.values?.job ?? working;
     // a measurement takes its time whatever it finds
     const fraction = working === "measure" ? Math.min(0.97, (performance.now() - began) / 1000 / props.measure_s) : report.fraction;
     showWork({ ...report, fraction });
@@ -105,7 +106,6 @@ async function follow(report) {
     if (!element.isConnected) return;
     report = (await server.watch({ desk, shown: 0 })) ?? report; // a server that does not answer may come back
   }
-  const job = working;
   let result = null;
   if (report.state === "failed") {
     if (job === "look") useSource(null); // there is nothing to be learned from
