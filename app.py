@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+from studio.space import keep_in_storage, lends_gpus, on_space
+
+keep_in_storage(os.environ)
+
 from studio.errors import StudioError
-from studio.ui.address import Address, choose_address, is_loopback, parse_auth
+from studio.ui.address import Address, choose_address, parse_auth
 
 if TYPE_CHECKING:
     from studio.ui.services import Services
@@ -27,7 +31,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--host", help="address to serve at (default 127.0.0.1, this machine alone)")
     p.add_argument("--port", type=int, help="port to serve at (default: the first free one from 7860)")
     p.add_argument("--share", action="store_true", help="also make a public link, through Gradio's servers")
-    p.add_argument("--auth", metavar="USER:PASS", help="ask visitors for this name and password")
+    p.add_argument(
+        "--auth", metavar="USER:PASS", default=os.environ.get("ATELIER_AUTH") or None,
+        help="ask visitors for this name and password (default: $ATELIER_AUTH, which no list of processes shows)",
+    )
     p.add_argument("--lang", choices=["en", "zh-CN"], help="the page's language (default: the browser's)")
     p.add_argument("--window", action="store_true", help="open in a window of its own, through pywebview")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps (default auto)")
@@ -51,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def serve(arguments: argparse.Namespace, address: Address, auth: tuple[str, str] | None) -> None:
     """Serve until Ctrl-C, SIGTERM or, with --window, until the window is closed. Raises StudioError."""
     signal.signal(signal.SIGTERM, interrupt)
-    services = open_studio(arguments.device, address, arguments.share)
+    services = open_studio(arguments.device, address)
     from studio.ui.launch import launch  # gradio takes seconds to import: the model loads meanwhile
     from studio.ui.shell import build
 
@@ -71,10 +78,10 @@ def serve(arguments: argparse.Namespace, address: Address, auth: tuple[str, str]
         page.close()
 
 
-def open_studio(device: str, address: Address, share: bool) -> "Future[Services]":
+def open_studio(device: str, address: Address) -> "Future[Services]":
     """The services, made in a thread that then gets the first model ready.
 
-    Visitors of a Space cannot train, and only who sits at this machine may name its folders.
+    Visitors of a Space cannot train, and only who started the studio may name folders of its machine.
     """
     made: Future[Services] = Future()
 
@@ -85,9 +92,10 @@ def open_studio(device: str, address: Address, share: bool) -> "Future[Services]
             from studio.ui.warm import warm
             from train.offer import Offer
 
-            trainer = None if os.environ.get("SPACE_ID") else Offer()
-            paths = is_loopback(address.host) and not share
-            services = Services.on(Library.default(), device, trainer=trainer, paths=paths)
+            trainer = None if on_space(os.environ) else Offer()
+            if lends_gpus(os.environ):
+                from studio.ui.zerogpu import LentServices as Services
+            services = Services.on(Library.default(), device, trainer=trainer, paths=address.own)
         except BaseException as error:
             made.set_exception(error)
             return

@@ -14,6 +14,10 @@ import pytest
 
 import app
 from studio.ui.i18n import messages
+from tests import readonly
+from tests.tiny_style import blobs
+from tests.ui.strangers import Stranger
+from tests.ui.visitor import png
 
 ROOT = Path(app.__file__).parent
 
@@ -60,8 +64,8 @@ def start(
     save_tiny(tmp_path / "models" / "tiny")
 
     @contextmanager
-    def start(*words: str) -> Iterator[subprocess.Popen[str]]:
-        environ = {**os.environ, "ATELIER_HOME": str(tmp_path)}
+    def start(*words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+        environ = {**os.environ, "ATELIER_HOME": str(tmp_path), **variables}
         command = [sys.executable, str(ROOT / "app.py"), *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen(command, cwd=tmp_path, env=environ, **pipes) as process:
@@ -83,6 +87,74 @@ def test_it_opens_in_a_forced_language_and_closes_quietly(start: Callable) -> No
     assert messages("zh-CN")["page.motto"] in page
     assert process.returncode == 0
     assert errors == ""
+
+
+def test_with_a_password_nothing_is_told_before_it(start: Callable) -> None:
+    with start("--device", "cpu", ATELIER_AUTH="ada:secret") as process:
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+        visitor = Stranger(url, Host="studio.example")  # as a proxy in front passes it on
+        for method, path in [
+            ("GET", "/config"), ("GET", "/gradio_api/info"), ("GET", "/gradio_api/queue/data?session_hash=x"),
+            ("GET", "/gradio_api/call/explore/x"), ("GET", "/gradio_api/queue/status"),
+            ("POST", "/gradio_api/component_server/"), ("POST", "/gradio_api/queue/join"),
+            ("POST", "/gradio_api/call/explore"),
+        ]:
+            body = {} if method == "POST" else None
+            assert visitor.client.request(method, path, json=body).status_code == 401, path
+        assert "live-explore" not in visitor.client.get("/").text
+        for wrong in ({"username": "ada", "password": "x"}, {"username": "", "password": ""}, {"username": "ada"}):
+            assert visitor.client.post("/login", data=wrong).status_code in (400, 422)
+        assert visitor.client.get("/config").status_code == 401
+        evil = {"Origin": "https://evil.example"}
+        entry = {"username": "ada", "password": "secret"}
+        assert visitor.client.post("/login", data=entry, headers=evil).status_code == 403
+        assert visitor.client.post("/login", data=entry).status_code == 200
+        assert visitor.component("train")["props"]["props"]["paths"] is False
+        wish = {"source": {"path": "/etc"}, "recipe": "stylegan2", "settings": {}}
+        answer = visitor.call("train", "check", wish).json()
+        assert "may not read folders" in answer["error"]
+        assert "picture" in visitor.ask("live-explore", "draw", settings={"model": "tiny"})
+        visitor.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Spaces run on Linux; a test cannot send SIGTERM elsewhere")
+def test_as_a_space_starts_it(tmp_path: Path) -> None:
+    """Its variables, another port, every address, and a disk that cannot be written beside a temporary folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = readonly.environ(tmp_path)
+    environ |= {"SPACE_ID": "ada/atelier", "SPACE_HOST": "ada-atelier.hf.space", "OMP_NUM_THREADS": "1"}
+    environ |= {"GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_SERVER_PORT": str(port), "HF_HOME": str(tmp_path / "cache")}
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    command = [sys.executable, "app.py"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, **pipes) as process:
+        try:
+            assert any(f":{port}" in line for line in iter(process.stdout.readline, ""))
+            name = environ["SPACE_HOST"]
+            visitor = Stranger(f"http://127.0.0.1:{port}", Host=name, Origin=f"https://{name}")
+            assert visitor.client.get("/").status_code == 200
+            assert "picture" in visitor.ask("live-explore", "draw", settings={"model": "calligraphy"})
+            photo = visitor.send(png(blobs(60, 80, 1)), "photo.png")
+            answer = visitor.ask("live-restore", "draw", settings={"work": photo["id"]})
+            assert answer["before"]["name"] == "photo.png"
+            event, data = visitor.queued("explore", {"model": "calligraphy", "seed": 3})
+            assert event == "complete" and data[0].startswith("data:image/png")
+            assert "train" not in {c["props"].get("elem_id") for c in visitor.config()["components"]}
+            for path in ("requirements.txt", "/etc/passwd", f"{ROOT}/app.py"):
+                assert visitor.get(f"/gradio_api/file={path}")[0] == 404
+            visitor.close()
+            process.terminate()
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert errors == ""
+    after = sorted(str(path) for path in tmp_path.rglob("*"))
+    assert [path for path in after if path not in before and not path.startswith(environ["TMPDIR"])] == []
 
 
 def test_an_unknown_device(start: Callable) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from studio.errors import ServerError
+from studio.space import on_space
 
 LOCAL = "127.0.0.1"
 PORTS = range(7860, 7880)  # tried in order when none is asked for
@@ -14,11 +15,17 @@ PORTS = range(7860, 7880)  # tried in order when none is asked for
 
 @dataclass(frozen=True)
 class Address:
-    """`visible_hosts` are the names a browser may call the server by; a page elsewhere cannot pose as this one."""
+    """`visible_hosts` are the names a browser may call the server by; a page elsewhere cannot pose as this one.
+
+    `welcome` are endings of hosts whose pages may call this one. `own` says that who opens the page is who started it:
+    then it may name folders of this machine.
+    """
 
     host: str
     port: int
     visible_hosts: tuple[str, ...]
+    welcome: tuple[str, ...] = ()
+    own: bool = False
 
 
 def choose_address(
@@ -28,15 +35,20 @@ def choose_address(
 
     On a Hugging Face Space (SPACE_ID) the platform guards the door; anywhere else other machines need a password.
     """
-    on_space = bool(environ.get("SPACE_ID"))
-    host = host or environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else LOCAL)
+    space = on_space(environ)
+    host = host or environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if space else LOCAL)
     public = share or not is_loopback(host)
-    if public and auth is None and not on_space:
+    if public and auth is None and not space:
         what = "share=True lets anyone with the link in" if share else f"host={host} is open to other machines"
         raise ServerError(f"{what}; add --auth USER:PASS, or leave it at {LOCAL}")
     if port is None and "GRADIO_SERVER_PORT" in environ:
         port = _port_number(environ["GRADIO_SERVER_PORT"])
-    return Address(host, _free_port(host, port), ("*",) if public else (LOCAL, "localhost", "[::1]"))
+    # A password keeps out pages that have their own name point here, and a proxy in front has a name of its own.
+    open_to_others = public or space or auth is not None
+    visible_hosts = ("*",) if open_to_others else (LOCAL, "localhost", "[::1]")
+    # A Space has no password that a page elsewhere could use; share links come through Gradio's servers.
+    welcome = ("",) if space else (".gradio.live",) if share else ()
+    return Address(host, _free_port(host, port), visible_hosts, welcome, own=not open_to_others)
 
 
 def parse_auth(text: str) -> tuple[str, str]:

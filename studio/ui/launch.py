@@ -6,7 +6,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from studio.errors import ServerError
 from studio.ui.address import Address
-from studio.ui.guard import BodyLimit
+from studio.ui.guard import BodyLimit, OnlyUsedRoutes, OwnPages
 from studio.ui.i18n import PageLanguage, PageMessages
 from studio.ui.shell import HEAD
 from studio.ui.theme import CSS, theme
@@ -21,8 +21,11 @@ def launch(
     auth: tuple[str, str] | None = None,
 ) -> str:
     """Start serving and return the page's address; `page.close()` ends it. Raises ServerError."""
+    fetch_nothing(page)
     middleware = [
         Middleware(TrustedHostMiddleware, allowed_hosts=list(address.visible_hosts)),
+        Middleware(OwnPages, welcome=address.welcome),
+        Middleware(OnlyUsedRoutes),
         Middleware(BodyLimit),
         Middleware(PageLanguage, forced=language),
     ]
@@ -37,3 +40,17 @@ def launch(
     except OSError as error:
         raise ServerError(f"port {address.port} was taken meanwhile; start again or choose another --port") from error
     return public or local
+
+
+def fetch_nothing(page: gr.Blocks) -> None:
+    """Refuse values that name files or addresses: Gradio would fetch those for whoever sends them.
+
+    It does so before our code runs. All that this page takes and gives are numbers, texts and bytes.
+    """
+
+    async def refuse(place: object) -> str:
+        sentence = "files and addresses are not fetched here; send the picture itself, as a data URL"
+        raise gr.Error(sentence, print_exception=False)
+
+    for block in page.blocks.values():
+        block.async_move_resource_to_block_cache = refuse

@@ -26,6 +26,17 @@ def test_other_machines_need_a_password(host: str) -> None:
         choose(host)
 
 
+def test_only_who_started_it_may_name_folders() -> None:
+    assert choose().own and choose("localhost").own
+    guarded = [choose(auth=AUTH), choose("0.0.0.0", auth=AUTH), choose(share=True, auth=AUTH)]
+    assert not any(address.own for address in [*guarded, choose("127.0.0.1", SPACE_ID="a/b")])
+
+
+def test_a_proxy_in_front_has_a_name_of_its_own() -> None:
+    assert choose("127.0.0.1", auth=AUTH).visible_hosts == ("*",)
+    assert choose("127.0.0.1", auth=AUTH).welcome == ()
+
+
 def test_share_needs_a_password() -> None:
     with pytest.raises(ServerError, match="add --auth USER:PASS"):
         choose(share=True)

@@ -122,7 +122,7 @@ def test_no_file_of_this_machine_is_served(client: httpx.Client, path: str) -> N
 
 def test_a_body_without_measure_is_refused(served: str) -> None:
     url = httpx.URL(served)
-    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: {1 << 40}\r\n\r\n"
+    head = f"POST /gradio_api/queue/join HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: {1 << 40}\r\n\r\n"
     with socket.create_connection((url.host, url.port), timeout=10) as line:
         line.sendall(head.encode())
         assert line.recv(100).startswith(b"HTTP/1.1 413")
