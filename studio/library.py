@@ -1,11 +1,13 @@
 """Where models live: the bundled ones in checkpoints/, the person's own in a folder of theirs, or any path."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from studio.checkpoint import INFO
-from studio.errors import UnknownName
+from studio.errors import SettingError, UnknownName
+from studio.formats.spandrel import SUFFIXES
 
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
 
@@ -13,6 +15,20 @@ BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
 def home() -> Path:
     """The folder for what the studio keeps between runs: $ATELIER_HOME, or ~/.atelier. Not created here."""
     return Path(os.environ.get("ATELIER_HOME") or Path.home() / ".atelier")
+
+
+def networks() -> dict[str, Path]:
+    """Files of networks that restore pictures, which stay as they came, by their names."""
+    folder = home() / "networks"
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return {p.name: p for p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()}
+
+
+def check_name(name: str) -> str:
+    """A name that a model may be given. Raises SettingError for one that no folder should have."""
+    if not re.fullmatch(r"\w[\w .-]{0,79}", name) or name[-1] in " .":
+        raise SettingError(f"{name[:80]!r} is no name for a model; use letters, digits, spaces, - _ and .")
+    return name
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,9 @@ def publish(publication: Publication, hub: Hub | None = None) -> str:
 
 def _same_visibility(repo: str, is_private: bool, asked_private: bool) -> None:
     if is_private and not asked_private:
-        raise HubError(f"{repo} is there and private; leave out --public, or choose another name")
+        raise HubError(f"{repo} is there and private; publish as private, or choose another name")
     if asked_private and not is_private:
-        raise HubError(f"{repo} is there and public; say --public if all may see this too, or choose another name")
+        raise HubError(f"{repo} is there and public; publish for all to see, or choose another name")
 
 
 def _card(folder: Path, info: ModelInfo, network: nn.Module, repo: str) -> str:

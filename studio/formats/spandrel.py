@@ -62,6 +62,13 @@ class ForeignUpscaler(nn.Module):
 ForeignNetwork = ForeignInpainter | ForeignUpscaler
 
 
+def facts_of(network: ForeignNetwork) -> dict[str, Any]:
+    """What a page tells of it: {does: fills or enlarges, architecture, licence, scale}."""
+    does = "fills" if isinstance(network, ForeignInpainter) else "enlarges"
+    scale = getattr(network, "scale", 1)
+    return {"does": does, "architecture": network.architecture, "licence": network.licence, "scale": scale}
+
+
 def read_foreign(path: Path) -> ForeignNetwork:
     """A network from a file of weights, on the CPU.
 

@@ -135,6 +135,13 @@ class Hub:
                     self._place(repository, file)
         return folder / "snapshots" / repository.commit
 
+    def kept(self, repository: Repository, files: Sequence[RemoteFile]) -> int:
+        """How many bytes of the files are in the cache already, whole or begun."""
+        blobs = folder_of(self.folder, repository.address.repo) / "blobs"
+        with cache_errors(self.folder):
+            here = [file.size if (blobs / file.digest).exists() else begun(blobs / file.digest) for file in files]
+        return sum(here)
+
     def _link(self, repository: Repository, file: RemoteFile) -> str:
         from huggingface_hub import hf_hub_url
 

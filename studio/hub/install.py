@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from studio import library
 from studio.checkpoint import CARD, INFO, VERSION, WEIGHTS, load_network, read_info
@@ -91,14 +92,14 @@ def install(
     replaced; any other keeps its name. Raises StudioError; Cancelled once `cancelled` says so.
     """
     root = root or library.home() / "models"
-    name = _free_name(name or default_name(address), address, root)
+    name = free_name(name or default_name(address), address, root)
     repository = hub.look(address)
     files = choose(repository)
     snapshot = hub.download(repository, files, progress, cancelled)
     ours = files[0].name == INFO and not address.file
     file = "" if ours else files[0].name
     source = Source(address.repo, repository.commit, file, repository.licence)
-    with _working_folder(root) as work:
+    with working_folder(root) as work:
         if ours:
             folder = _copied(snapshot, files, work / name)
             _check_loads(folder, address.repo)
@@ -118,13 +119,14 @@ def install(
 def read_source(path: Path) -> Source | None:
     """Where an installed model, a folder or a network's file, is from, if that is known."""
     try:
-        values = json.loads(_source_of(path).read_text(encoding="utf-8"))
+        values = json.loads(source_path(path).read_text(encoding="utf-8"))
         return Source(**{key: str(values[key])[:300] for key in Source.__dataclass_fields__})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _source_of(path: Path) -> Path:
+def source_path(path: Path) -> Path:
+    """The file beside an installed model or network that tells where it is from."""
     return path / SOURCE if path.is_dir() else path.with_name(f"{path.name}.json")
 
 
@@ -135,26 +137,29 @@ def default_name(address: Address) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", said).strip(".-")[:80] or "model"
 
 
-def _free_name(name: str, address: Address, root: Path) -> str:
-    if not re.fullmatch(r"[\w][\w.-]{0,79}", name):
-        raise SettingError(f"{name[:80]!r} is no name for a model; use letters, digits, - _ and .")
+def free_name(name: str, address: Address | None, root: Path) -> str:
+    """The name, if a model from there may be put into the library under it. Raises SettingError.
+
+    address: none for what comes from nowhere on the Hub, which replaces nothing.
+    """
+    library.check_name(name)
     if (library.BUNDLED / name / INFO).is_file():
-        raise SettingError(f"{name!r} is the name of a bundled model; give another with --name")
+        raise SettingError(f"{name!r} is the name of a bundled model; give another name")
     _check_free(root / name, address)
     return name
 
 
-def _check_free(path: Path, address: Address) -> None:
+def _check_free(path: Path, address: Address | None) -> None:
     """What was fetched from the same place may be replaced, and nothing else."""
     if path.exists():
         there = read_source(path)
-        if there is None or there.repo != address.repo or (address.file and there.file != address.file):
+        if address is None or there is None or there.repo != address.repo or (address.file and there.file != address.file):
             whose = f" from {there.repo}" if there else ""
-            raise SettingError(f"a model named {path.name!r}{whose} is installed; give another name with --name")
+            raise SettingError(f"a model named {path.name!r}{whose} is installed; give another name")
 
 
 @contextlib.contextmanager
-def _working_folder(root: Path) -> Iterator[Path]:
+def working_folder(root: Path) -> Iterator[Path]:
     """A hidden folder beside the models, so that what is finished there need only be renamed."""
     with disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -203,18 +208,29 @@ def _converted(path: Path, folder: Path, source: Source) -> Path:
 
 
 def _kept_network(path: Path, name: str, source: Source, error: CheckpointError) -> Path:
-    """A restoration network's file, kept as it is: spandrel opens those from files. Raises `error` if it is none."""
-    from studio.formats.spandrel import read_foreign
+    """Raises `error` if the file is no network that restores pictures."""
+    address = Address(source.repo, file=source.file)
+    return keep_network(path, name, address, asdict(source), error)
+
+
+def keep_network(
+    path: Path, name: str, address: Address | None, known: Mapping[str, Any], otherwise: CheckpointError
+) -> Path:
+    """A restoration network's file, kept as it is: spandrel opens those from files. `known` is written beside it.
+
+    Raises `otherwise` for what is no such network, SettingError where another one has the name, DiskError.
+    """
+    from studio.formats.spandrel import facts_of, read_foreign
 
     try:
-        read_foreign(path)
+        facts = facts_of(read_foreign(path))
     except StudioError:
-        raise error from None
+        raise otherwise from None
     kept = library.home() / "networks" / f"{name}{path.suffix.lower()}"
-    _check_free(kept, Address(source.repo, file=source.file))
+    _check_free(kept, address)
     with disk_errors(kept.parent):
         kept.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(kept) as beside:
         shutil.copyfile(path, beside)
-    write_json(_source_of(kept), asdict(source))
+    write_json(source_path(kept), {**known, "network": facts})
     return kept

@@ -20,14 +20,15 @@ from studio.ui.tasks import Tasks
 class Services:
     """The installed models, what makes pictures with them, what visitors brought, and trainings.
 
-    trainer: none where visitors may not train, and then there is no such tab. paths: whether the page may name folders of
-    this machine, as somebody who sits at it may.
+    trainer: none where visitors may not train, and then there is no such tab. paths: whether the page is of somebody who
+    sits at this machine: it may name its folders, and install, delete and publish models under this person's login.
     """
 
     library: Library
     explorer: Explorer
     desks: Desks = field(default_factory=Desks)
     tasks: Tasks = field(default_factory=Tasks)
+    transfers: Tasks = field(default_factory=Tasks)  # what waits for a network or a disk, and for no device
     jobs: Jobs = field(default_factory=Jobs)
     trainer: Trainer | None = None
     paths: bool = False
@@ -69,6 +70,7 @@ class Services:
         """Stop what is being made, and forget what visitors brought. Trainings go on."""
         self.jobs.close()
         self.tasks.close()
+        self.transfers.close()
         self.desks.close()
 
     def _task(self, name: str) -> str | None:

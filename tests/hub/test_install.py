@@ -77,7 +77,7 @@ def test_the_same_place_again_replaces_and_another_does_not(
     assert (root / "brush" / "README.md").read_bytes() == b"# Better\n"
     with pytest.raises(SettingError) as error:
         install(hub, Address("bob/brush"))
-    assert str(error.value) == "a model named 'brush' from ann/brush is installed; give another name with --name"
+    assert str(error.value) == "a model named 'brush' from ann/brush is installed; give another name"
     assert install(hub, Address("bob/brush"), "bobs").folder == root / "bobs"
 
 
@@ -90,10 +90,10 @@ def test_names_that_are_taken_or_none(
     save_tiny(tmp_path / "bundled" / "inks")
     monkeypatch.setattr(studio.library, "BUNDLED", tmp_path / "bundled")
     for name, sentence in [
-        ("mine", "a model named 'mine' is installed; give another name with --name"),
-        ("inks", "'inks' is the name of a bundled model; give another with --name"),
-        ("../mine", "'../mine' is no name for a model; use letters, digits, - _ and ."),
-        (".mine", "'.mine' is no name for a model; use letters, digits, - _ and ."),
+        ("mine", "a model named 'mine' is installed; give another name"),
+        ("inks", "'inks' is the name of a bundled model; give another name"),
+        ("../mine", "'../mine' is no name for a model; use letters, digits, spaces, - _ and ."),
+        (".mine", "'.mine' is no name for a model; use letters, digits, spaces, - _ and ."),
     ]:
         with pytest.raises(SettingError) as error:
             install(hub, Address("ann/brush"), name)

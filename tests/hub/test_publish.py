@@ -191,8 +191,8 @@ def test_under_another_s_name(tiny: Path, hub: Hub, server: HubServer, login: Ca
 @pytest.mark.parametrize(
     "is_private, asked_private, sentence",
     [
-        (False, True, "ann/brush is there and public; say --public if all may see this too, or choose another name"),
-        (True, False, "ann/brush is there and private; leave out --public, or choose another name"),
+        (False, True, "ann/brush is there and public; publish for all to see, or choose another name"),
+        (True, False, "ann/brush is there and private; publish as private, or choose another name"),
     ],
 )
 def test_nothing_becomes_public_by_mistake(

@@ -1,4 +1,4 @@
-"""Serve the page over a folder of models: python -m tests.ui.serve MODELS [--train]. Prints its address; ends with stdin.
+"""Serve the page over a folder of models: python -m tests.ui.serve MODELS [--train | --own]. Prints its address; ends with stdin.
 
 A process of its own, as for a person: the page's threads and sockets do not mix with the tests'.
 """
@@ -27,7 +27,7 @@ if __name__ == "__main__":
         services = Services.on(library, "cpu", trainer=Offer(), paths=True)
         services.jobs.open()
     else:
-        services = Services.on(library, "cpu")
+        services = Services.on(library, "cpu", paths=sys.argv[2:] == ["--own"])
     page = build(services)
     print(launch(page, choose_address(None, None, share=False, auth=None, environ={})), flush=True)
     sys.stdin.read()

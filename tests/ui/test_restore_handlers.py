@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studio.errors import CapabilityError, CheckpointError, DataError, ImageError, SettingError
+from studio.errors import CapabilityError, CheckpointError, DataError, ImageError, SettingError, UnknownName
 from studio.explore import Explorer
 from studio.images import encode, open_picture
 from studio.layers import Layer
@@ -387,6 +387,33 @@ def test_a_network_from_a_file_enlarges(visitor: Visitor, tmp_path: Path) -> Non
     begin(visitor, "fill", **settings, network=info["id"], mask=visitor.send(mask(), purpose="mask")["id"])
     report = ended(visitor)
     assert report["state"] == "failed" and "restore needs a model with filling in" in report["error"]
+
+
+def test_an_installed_network_is_chosen_and_found_again(
+    visitor: Visitor, services: Restoring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    compact = pytest.importorskip("spandrel.architectures.Compact").Compact
+    monkeypatch.setenv("ATELIER_HOME", str(tmp_path / "home"))
+    assert visitor.handlers.networks({}) == {"networks": []}
+    folder = tmp_path / "home" / "networks"
+    folder.mkdir(parents=True)
+    weights = compact(num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=1, upscale=2).state_dict()
+    save_file(weights, folder / "big.safetensors", {"license": "CC-BY-4.0"})
+    assert visitor.handlers.networks({}) == {"networks": [{"name": "big.safetensors", "does": ""}]}
+    info = visitor.handlers.choose({"desk": SECRET, "name": "big.safetensors"})
+    assert (info["name"], info["does"], info["scale"]) == ("big.safetensors", "enlarges", 2)
+    settings = filled(visitor)
+    large = done(visitor, "enlarge", **settings, scale="2", enlarger=info["id"])
+    assert pixels(visitor.take(large["file"])).shape == (2 * HEIGHT, 2 * WIDTH, 3)
+    # a server that was started anew has an empty desk, and still knows what is installed
+    services.desks.discard(SECRET, info["id"])
+    assert visitor.handlers.look({"desk": SECRET, "files": [info["id"]]}) == {"files": [info], "missing": []}
+    assert (folder / "big.safetensors").is_file()
+    for name in ("no.pth", "../models/x.pth", None):
+        with pytest.raises(UnknownName, match="installed: big.safetensors"):
+            visitor.handlers.choose({"desk": SECRET, "name": name})
 
 
 def test_files_that_are_no_network_leave_no_trace(visitor: Visitor, services: Restoring) -> None:

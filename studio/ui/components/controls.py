@@ -3,6 +3,7 @@
 A label is the message `<view>.<key>` unless another is given.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -58,6 +59,16 @@ class Controls:
     def _keep(self, key: str, control: Any) -> Any:
         self.made[key] = control
         return control
+
+
+def menu_follows(live: gr.HTML, menu: gr.components.Component, names: Callable[[], list[str]]) -> None:
+    """Let a menu of models offer those that are installed when the view shows another model's picture."""
+
+    def offered() -> Any:
+        found = names()
+        return gr.update(choices=found, visible=len(found) > 1)
+
+    live.model(offered, outputs=menu, show_progress="hidden", api_visibility="private")
 
 
 def say(tag: str, key: str, style: str = "") -> gr.HTML:

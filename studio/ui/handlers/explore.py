@@ -123,7 +123,7 @@ class ExploreHandlers:
             if self.newest.overtaken(request):
                 return {"stale": True}
             group = wishes[i : i + TOGETHER]
-            pictures = _small(self.services.explorer.pictures([settings for settings, _, _ in group]))
+            pictures = small(self.services.explorer.pictures([settings for settings, _, _ in group]))
             for picture, (_, caption, patch) in zip(pictures, group):
                 url = data_url("jpeg", encode_jpeg(picture, JPEG_QUALITY))
                 cells.append({"picture": url, "caption": caption, "patch": patch})
@@ -137,7 +137,8 @@ def _smooth(picture: Tensor) -> Tensor:
         return interpolate(picture, size=SHOWN_PX, mode="bicubic").clamp(-1, 1)
 
 
-def _small(pictures: Tensor) -> Tensor:
+def small(pictures: Tensor) -> Tensor:
+    """At most THUMB_PX on a side."""
     side = pictures.shape[-1]
     if side <= THUMB_PX:
         return pictures

@@ -14,7 +14,7 @@ from studio.session import SUFFIX
 from studio.ui.archives import unpack
 from studio.ui.components.live import Answer, Newest, Request, data_url
 from studio.ui.components.stage import MAX_BATCH
-from studio.ui.desks import Kept, check_desk, safe_name
+from studio.ui.desks import Kept, MissingFile, check_desk, safe_name
 from studio.ui.handlers.restore_controls import RestoreControls
 from studio.ui.handlers.restore_files import layer_facts, open_original, read_mask_of, read_proposal, written
 from studio.ui.handlers.restore_networks import RestoreNetworks, is_network
@@ -52,9 +52,10 @@ class RestoreHandlers:
             return {"empty": True}
         before = self.views.before(desk, controls)
         answer: Answer = {} if data.get("has") == before["key"] else {"before": before}
-        for name in (controls.network, controls.enlarger, controls.mask, controls.proposal, *controls.stack):
-            if name:
-                self.services.desks.find(desk, name)
+        for name in filter(None, (controls.network, controls.enlarger)):
+            self._networks.at_hand(desk, name)
+        for name in filter(None, (controls.mask, controls.proposal, *controls.stack)):
+            self.services.desks.find(desk, name)
         answer["key"] = self.views.key(controls)
         if data.get("shows") == answer["key"]:
             return answer | {"same": True}
@@ -78,6 +79,7 @@ class RestoreHandlers:
     def look(self, data: Any) -> Answer:
         """What files on the desk are: {"files": [...], "missing": [...]}."""
         missing = self.services.desks.missing(data)["missing"]
+        missing = [file for file in missing if not self._is_installed(data["desk"], file)]
         found = [file for file in data["files"] if file not in missing]
         return {"files": [self._info(data["desk"], file) for file in found], "missing": missing}
 
@@ -157,6 +159,21 @@ class RestoreHandlers:
         else:
             where = read_mask(picture_bytes(mask), original.size).mask
         return self._work.repaired("", original, where, controls)
+
+    def networks(self, data: Any) -> Answer:
+        """Networks installed as files: {"networks": [{name, does}]}."""
+        return {"networks": self._networks.installed()}
+
+    def choose(self, data: Any) -> Answer:
+        """Use the installed network data["name"]: what `receive` would answer, had the page brought it."""
+        desk = check_desk(data.get("desk") if isinstance(data, dict) else None)
+        return self._networks.choose(desk, data.get("name"))
+
+    def _is_installed(self, desk: str, file: str) -> bool:
+        try:
+            return bool(self._networks.at_hand(desk, file))
+        except MissingFile:
+            return False
 
     def _info(self, desk: str, file: str) -> Answer:
         kept = self.services.desks.find(desk, file)

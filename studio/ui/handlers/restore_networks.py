@@ -2,17 +2,22 @@
 
 import contextlib
 import os
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 from studio.community import Networks
 from studio.enlarge import Enlarger
-from studio.errors import CapabilityError, CheckpointError, StudioError
-from studio.formats.spandrel import SUFFIXES, ForeignInpainter, ForeignNetwork
+from studio.errors import CapabilityError, CheckpointError, StudioError, UnknownName
+from studio.files import disk_errors, sha256
+from studio.formats.spandrel import SUFFIXES, facts_of
+from studio.inventory import noted_facts
+from studio.library import networks
 from studio.recent import Recent
 from studio.restore import NETWORK, Restorer
 from studio.ui.components.live import Answer
-from studio.ui.desks import Kept
+from studio.ui.desks import Kept, MissingFile
 from studio.ui.handlers.restore_controls import RestoreControls
 from studio.ui.services import Services
 
@@ -26,12 +31,13 @@ class RestoreNetworks:
         self.services = services
         self._installed: Recent[Restorer] = Recent(16)
         self._brought: Recent[Restorer | Enlarger] = Recent(BROUGHT)
+        self._hashes: Recent[str] = Recent(64)  # of installed files
         self._guard = threading.Lock()
 
     def restorer(self, desk: str, controls: RestoreControls) -> Restorer:
         """Raises CapabilityError where the settings' network is not installed, MissingFile where its file has gone."""
         if controls.method == NETWORK and controls.network:
-            path = self._file(self.services.desks.find(desk, controls.network))
+            path = self._file(self.at_hand(desk, controls.network))
             return self._brought.get(("fills", path), lambda: Restorer(self.services.engine, path, self._detector()))
         installed = self.services.models("inpaint")
         if controls.method == NETWORK and controls.model not in installed:
@@ -49,7 +55,7 @@ class RestoreNetworks:
     def enlarger(self, desk: str, controls: RestoreControls) -> Enlarger:
         """Raises as `restorer`."""
         if controls.enlarger:
-            path = self._file(self.services.desks.find(desk, controls.enlarger))
+            path = self._file(self.at_hand(desk, controls.enlarger))
             return self._brought.get(("enlarges", path), lambda: Enlarger(self.services.engine, path))
         names = self.services.models("upscale")
         if not names:
@@ -62,10 +68,39 @@ class RestoreNetworks:
         Raises CheckpointError, CapabilityError.
         """
         with Networks(self.services.engine).use(self._file(kept)) as model:
-            network: ForeignNetwork = model.network
-            does = "fills" if isinstance(network, ForeignInpainter) else "enlarges"
-            facts = {"does": does, "architecture": network.architecture, "licence": network.licence}
-            return {"id": kept.id, "name": kept.name, "kind": "network", "scale": getattr(network, "scale", 1), **facts}
+            return {"id": kept.id, "name": kept.name, "kind": "network", **facts_of(model.network)}
+
+    def installed(self) -> list[Answer]:
+        """Networks that are kept as files on this machine: [{name, does}]; does is empty where that is not known yet."""
+        return [{"name": name, "does": noted_facts(path).get("does", "")} for name, path in networks().items()]
+
+    def choose(self, desk: str, name: Any) -> Answer:
+        """Lay an installed network on the desk, as if it had been brought: its `info`. Raises UnknownName."""
+        files = networks()
+        if not isinstance(name, str) or name not in files:
+            raise UnknownName(f"no network named {str(name)[:80]!r}; installed: {', '.join(files) or 'none'}")
+        return self.info(self._laid(desk, files[name]))
+
+    def at_hand(self, desk: str, file: str) -> Kept:
+        """A network on the desk, laid there again if it is an installed one. Raises MissingFile."""
+        try:
+            return self.services.desks.find(desk, file)
+        except MissingFile:
+            for path in networks().values():
+                facts = path.stat()
+                if self._hashes.get((path, facts.st_mtime_ns, facts.st_size), lambda: sha256(path)) == file:
+                    return self._laid(desk, path)
+            raise
+
+    def _laid(self, desk: str, path: Path) -> Kept:
+        with self.services.desks.scratch(desk) as folder:
+            copy = folder / "network"
+            with disk_errors(copy):
+                try:
+                    os.link(path, copy)
+                except OSError:  # another disk, or a system that lets nobody
+                    shutil.copyfile(path, copy)
+            return self.services.desks.add(desk, copy, path.name)
 
     def warm(self) -> None:
         """Make ready what fills. Whatever is wrong with it is said when it is used."""

@@ -287,10 +287,47 @@ async function showNetworks() {
     if (!info) continue;
     tell(line, t("restore.network_line", info), "restore.remove", () => set(does === "fills" ? { network: "" } : { enlarger: "" }));
   }
+  showInstalled();
 }
+// Networks that are kept on this machine as files. Which of them does what is known of most; the others stand in both lists.
+let kept = [];
+async function listNetworks() {
+  kept = (await server.networks({}))?.networks ?? [];
+  showInstalled();
+}
+function showInstalled() {
+  for (const [does, id] of [["fills", current.network], ["enlarges", current.enlarger]]) {
+    const place = document.querySelector(`.networks[data-does=${does}]`), menu = place?.querySelector("select");
+    if (!menu) continue;
+    const fit = kept.filter((one) => !one.does || one.does === does), now = infos.get(id)?.name ?? "";
+    place.hidden = !fit.length;
+    const key = JSON.stringify(fit);
+    if (menu.dataset.key !== key) {
+      menu.dataset.key = key;
+      menu.replaceChildren(new Option(t("restore.no_installed_network"), ""), ...fit.map(({ name }) => new Option(name, name)));
+    }
+    menu.value = fit.some(({ name }) => name === now) ? now : "";
+  }
+}
+async function choose(name) {
+  say(alertLine, "");
+  const info = await server.choose({ desk, name });
+  if (info?.error || !info?.id) return tell(alertLine, info?.error ?? t("live.lost"));
+  infos.set(info.id, info);
+  await hooks.opens(info);
+}
+live.choose = choose;
+document.addEventListener("change", (event) => {
+  const place = event.target.closest?.(".networks");
+  if (!place) return;
+  if (event.target.value) choose(event.target.value);
+  else set(place.dataset.does === "fills" ? { network: "" } : { enlarger: "" });
+});
+listNetworks();
 // What is folded away is not on the page until it is opened.
 document.addEventListener("click", (event) => {
   if (event.target.closest?.(".desk")?.contains(box)) setTimeout(() => { showNetworks(); hooks.lights(); }, 150);
+  if (event.target.closest?.("#tabs [role=tab]")) listNetworks();
 });
 const weights = document.createElement("input");
 weights.type = "file";

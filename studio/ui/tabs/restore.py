@@ -10,7 +10,7 @@ from studio.errors import StudioError
 from studio.formats.spandrel import SUFFIXES
 from studio.restore import NETWORK, TOOL
 from studio.session import SUFFIX
-from studio.ui.components.controls import Controls, say, translated
+from studio.ui.components.controls import Controls, menu_follows, say, translated
 from studio.ui.components.live import connect, data_url
 from studio.ui.components.stage import stage
 from studio.ui.handlers.restore import UNCONTROLLED, RestoreHandlers
@@ -42,7 +42,7 @@ def build(services: Services) -> None:
         with gr.Column(elem_classes="desk-picture", min_width=300):
             live = stage(
                 TOOL, defaults, handlers, UNCONTROLLED, _SCRIPT, accept=f"image/*,.zip,{SUFFIX}",
-                more=("propose", "adopt", "layers"), grid_px=_GRID_PX, white=True, has=has, classical=_METHODS[0],
+                more=("propose", "adopt", "layers", "networks", "choose"), grid_px=_GRID_PX, white=True, has=has, classical=_METHODS[0],
                 weights=list(SUFFIXES),
             )
         with gr.Column(elem_classes="desk-controls", min_width=300):
@@ -52,6 +52,7 @@ def build(services: Services) -> None:
             _enlarge(controls, defaults, has["enlarges"])
             _keyboard()
     connect(live, TOOL, controls.made, defaults, UNCONTROLLED)
+    menu_follows(live, controls.made["model"], lambda: services.models("inpaint"))
     gr.api(_endpoint(handlers), api_name="restore")
 
 
@@ -60,7 +61,7 @@ def _fill(controls: Controls, d: RestoreControls, networks: list[str]) -> None:
         say("h3", "restore.fill_title")
         if not networks:
             say("p", "restore.no_network", "no-network")
-        controls.menu("model", d.model, networks, visible=len(networks) > 1)
+        controls.menu("model", d.model, networks, visible=len(networks) > 1, allow_custom_value=True)
         controls.choice("method", d.method, [NETWORK, *_METHODS])
         controls.slider("grow", -8, 16, d.grow, 1, info=text("restore.grow_info"))
         controls.slider("feather", 0, 16, d.feather, 1, info=text("restore.feather_info"))
@@ -68,7 +69,8 @@ def _fill(controls: Controls, d: RestoreControls, networks: list[str]) -> None:
 
 
 def _brought(controls: Controls, does: str) -> None:
-    """The place of a network that the person brings as a file."""
+    """The place of a network that the person brings as a file, or chooses among those that are installed as such."""
+    _installed(does)
     translated(f'<p class="network-brought" data-does="{does}" hidden></p>')
     with gr.Row(elem_classes="button-row"):
         controls.button(f"network_{does}", "network")
@@ -99,7 +101,14 @@ def _enlarge(controls: Controls, d: RestoreControls, installed: bool) -> None:
         with gr.Row(elem_classes="button-row"):
             controls.button("enlarge")
             controls.button("network_enlarges", "network")
+        _installed("enlarges")
         translated('<p class="network-brought" data-does="enlarges" hidden></p>')
+
+
+def _installed(does: str) -> None:
+    translated(
+        f'<label class="networks" data-does="{does}" hidden><span data-t="restore.installed_networks"></span><select></select></label>'
+    )
 
 
 def _keyboard() -> None:

@@ -9,7 +9,7 @@ import gradio as gr
 from studio.errors import StudioError
 from studio.style import TOOL
 from studio.styling import MAX_SIZE
-from studio.ui.components.controls import Controls, say, translated
+from studio.ui.components.controls import Controls, menu_follows, say, translated
 from studio.ui.components.live import connect, data_url
 from studio.ui.components.palette import palette
 from studio.ui.components.stage import stage
@@ -41,6 +41,7 @@ def build(services: Services) -> None:
             _result(controls, defaults, models)
             _keyboard()
     connect(live, TOOL, controls.made, defaults, UNCONTROLLED)
+    menu_follows(live, controls.made["model"], lambda: services.models("style"))
     gr.api(_endpoint(handlers), api_name="style")
 
 
@@ -58,7 +59,7 @@ def _result(controls: Controls, d: StyleControls, models: list[str]) -> None:
         controls.slider("steps", 50, 1000, d.steps, 10, info=text("style.steps_info"))
         controls.choice("format", d.format, ["png", "jpeg", "tiff", "webp"])
         controls.number("size", d.size, MAX_SIZE, info=text("style.size_info"))
-        controls.menu("model", d.model, models, visible=len(models) > 1)
+        controls.menu("model", d.model, models, visible=len(models) > 1, allow_custom_value=True)
 
 
 def _keyboard() -> None:

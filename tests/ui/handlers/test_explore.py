@@ -160,10 +160,10 @@ def test_a_page_of_seeds_that_does_not_exist(handlers: ExploreHandlers, first: o
 
 def test_large_pictures_are_shrunk_for_a_sheet() -> None:
     checker = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(128, 128)[None, None]
-    small = handlers_module._small(checker)
+    small = handlers_module.small(checker)
     assert small.shape == (1, 1, 128, 128)
     assert small.abs().max() == 0  # each pixel is the mean of four
-    assert handlers_module._small(small) is small
+    assert handlers_module.small(small) is small
 
 
 def file_of(url: str) -> dict[str, str]:
