@@ -102,6 +102,15 @@ def test_of_several_all_go_or_none(handlers: ModelsHandlers) -> None:
     assert handlers.services.library.names() == ["tiny"]
 
 
+def test_what_is_renamed_while_it_is_looked_at(handlers: ModelsHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"kind": "model", "name": "tiny"}
+    item = handlers.shelf.find(asked)
+    handlers.shelf.rename({**asked, "to": "ink"})
+    monkeypatch.setattr(handlers.shelf, "find", lambda data: item)
+    with pytest.raises(UnknownName, match="'tiny' has just been renamed or deleted; choose another"):
+        handlers.shelf.about(asked)
+
+
 # A visitor.
 
 

@@ -1,5 +1,6 @@
 """What the models tab's page may ask of what is installed: a list, all about one, pictures, other names, deletion."""
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from studio.checkpoint import WEIGHTS
-from studio.errors import ImageError, SettingError
+from studio.errors import ImageError, SettingError, UnknownName
 from studio.explore import ExploreSettings
 from studio.images import encode_jpeg, open_picture
 from studio.inventory import MODEL, NETWORK, Item, delete, find, inventory, network_facts, rename, task_of
@@ -35,13 +36,21 @@ class ModelsLibrary:
 
     def models(self, data: Any) -> Answer:
         """Everything that is installed: {models: [...], bytes: of what is the person's own}."""
-        items = inventory(self.services.library)
-        own = sum(item.bytes for item in items if not item.fixed)
-        return {"models": [self._told(item) for item in items], "bytes": own}
+        items, told = inventory(self.services.library), []
+        for item in items:
+            with contextlib.suppress(FileNotFoundError):  # deleted a moment ago
+                told.append(self._told(item))
+        return {"models": told, "bytes": sum(item.bytes for item in items if not item.fixed)}
 
     def about(self, data: Any) -> Answer:
         """All about one: what the list says, its card as a tree, its picture, facts."""
         item = self.find(data)
+        try:
+            return self._about(item)
+        except FileNotFoundError:
+            raise UnknownName(f"{item.name!r} has just been renamed or deleted; choose another") from None
+
+    def _about(self, item: Item) -> Answer:
         told = self._told(item)
         if item.kind == NETWORK:
             facts = network_facts(item.path)
