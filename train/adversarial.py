@@ -18,6 +18,7 @@ from studio.config import setting
 from studio.errors import SettingError
 from train.augment import AUGMENTS, AdaptiveStrength, ada_augment, diff_augment
 from train.data import Pictures
+from train.fit import FITS
 from train.grids import grid_count
 from train.losses.adversarial import LOSSES, AdversarialLoss, losses
 from train.losses.regularizers import between, clip_weights, gradient_penalty, lipschitz_penalty
@@ -31,6 +32,9 @@ SAMPLES = 64
 class AdversarialSettings(LoopConfig):
     resolution: int = setting(64, "side of the square pictures", choices=[2**i for i in range(4, 11)], unit="px")
     channels: int = setting(3, "colour channels: 1 grey, 3 RGB", choices=[1, 3])
+    fit: str = setting(
+        "crop", "pictures that are not square: crop to the middle, pad with a border, or squeeze", choices=FITS.names()
+    )
     classes: bool = setting(False, "learn each subfolder as a class of its own")
     z_dim: int = setting(512, "size of the noise vector z", low=1, high=8192, advanced=True)
     lr: float = setting(0.002, "G's learning rate", low=1e-7, high=0.1)

@@ -1,5 +1,6 @@
-"""A checkpoint's README.md: what it is, what it was trained on, what was measured; with the front matter the Hub reads."""
+"""A checkpoint's README.md: what it is, what it was trained on, what was measured; with the Hub's front matter."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from studio.checkpoint import ModelInfo
 
 GRID = "samples.jpg"
+_WORD = re.compile(r"\w[\w.-]*")  # a title that is one word on a command line
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ def _upscaler(config: Mapping[str, Any]) -> str:
     return f"enlarges by {larger} and removes noise" if larger else "removes noise"
 
 
+def _translator(config: Mapping[str, Any]) -> str:
+    kinds = ("grey" if config.get(name) == 1 else "colour" for name in ("in_channels", "out_channels"))
+    return "turns {} pictures of one kind into {} ones of another".format(*kinds)
+
+
 def _generator(config: Mapping[str, Any]) -> str:
     colour = "grey" if config.get("channels") == 1 else "colour"
     return f"{config.get('resolution')} x {config.get('resolution')} px, {colour}"
@@ -39,6 +46,11 @@ TASKS = {
         "image-to-image", "style-transfer", lambda config: "any photo in any painting's style, at any size",
         "photos along the top, paintings down the side; no photo was trained on",
         "python -m studio stylize PHOTO PAINTING --model {name} --out painted.png",
+    ),
+    "translate": Task(
+        "image-to-image", "gan, image-translation", _translator,
+        "pictures, and what they are turned into",
+        "python -m studio translate {name} PICTURE --out translated.png",
     ),
     "inpaint": Task(
         "image-to-image", "inpainting, restoration",
@@ -78,12 +90,12 @@ def card(info: ModelInfo, show_grid: bool) -> str:
     lines += [
         "| | |",
         "|---|---|",
-        f"| trained on | {info.data} |",
-        f"| licence of the pictures | {info.data_licence} |",
-        f"| licence of the weights | {info.licence} |",
+        f"| trained on | {_cell(info.data)} |",
+        f"| licence of the pictures | {_cell(info.data_licence)} |",
+        f"| licence of the weights | {_cell(info.licence)} |",
         f"| training | {info.kimg:,.0f} thousand pictures shown, {training['hours']} hours |",
         f"| machine | {training['machine']} |",
-        *([f"| remarks | {training['note']} |"] if training.get("note") else []),
+        *([f"| remarks | {_cell(training['note'])} |"] if training.get("note") else []),
         "",
     ]
     if info.metrics:
@@ -96,7 +108,7 @@ def card(info: ModelInfo, show_grid: bool) -> str:
                 "with the rows for real pictures, never with published figures.",
                 "",
             ]
-    name = info.title if " " not in info.title else "PATH"
+    name = info.title if _WORD.fullmatch(info.title) else "PATH"
     lines += [
         "## Use",
         "",
@@ -108,3 +120,8 @@ def card(info: ModelInfo, show_grid: bool) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """A person's words as one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,7 +1,7 @@
 """Pictures to learn from: a folder or a zip, any size and kind, as batches of squares of one size.
 
-Nothing is extracted and nothing in the source is changed. Files that cannot be read are skipped and listed. The order is
-a function of the seed and the number of pictures seen, so that a resumed run needs no sampler state.
+Nothing is extracted and nothing in the source is changed. Files that cannot be read are skipped and listed. The order
+is a function of the seed and the number of pictures seen, so that a resumed run needs no sampler state.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from studio.errors import DataError, ImageError
-from studio.images import resize_crop
 from studio.raster.opening import open_picture
 from studio.sources import MIN_PICTURES, Source, open_source
+from train.fit import FITS
 from train.together import gathered, place
 
 MEMORY_BYTES = 4 << 30  # of decoded pictures kept; a larger set is decoded again each epoch
@@ -32,7 +32,10 @@ class Skipped:
 
 @dataclass
 class Pictures:
-    """A data set of squares. `labels` [n] are class numbers, all 0 without classes."""
+    """A data set of squares. `labels` [n] are class numbers, all 0 without classes.
+
+    `fit` is how pictures were made square (train/fit.py), and empty where squares were taken in another way.
+    """
 
     source: Source
     names: list[str]
@@ -42,6 +45,7 @@ class Pictures:
     class_names: list[str]
     skipped: list[Skipped] = field(default_factory=list)
     _decoded: Tensor | None = None  # uint8 [n, C, R, R], where it fits in memory
+    fit: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,7 +55,8 @@ class Pictures:
         if self._decoded is not None:
             return self._decoded[indices]
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            one = lambda i: decode(self.source.read(self.names[i]), self.resolution, self.channels)
+            how = self.resolution, self.channels, self.fit or "crop"
+            one = lambda i: decode(self.source.read(self.names[i]), *how)
             return torch.stack(list(pool.map(one, indices)))
 
     def summary(self) -> dict:
@@ -60,6 +65,7 @@ class Pictures:
             "pictures": len(self),
             "resolution": self.resolution,
             "channels": self.channels,
+            **({"fit": self.fit} if self.fit else {}),
             "classes": self.class_names,
             "skipped": [{"name": s.name, "reason": s.reason} for s in self.skipped],
         }
@@ -71,6 +77,7 @@ def open_pictures(
     channels: int,
     *,
     classes: bool = False,
+    fit: str = "crop",
     part: str = "all",
     holdout: float = 0.0,
     memory_bytes: int = MEMORY_BYTES,
@@ -78,8 +85,9 @@ def open_pictures(
 ) -> Pictures:
     """Scan a folder or zip, decoding every picture once so that no bad file surprises a run at night.
 
-    classes: the first folder of each name is its class. part: "train" leaves a share of `holdout` out and "held-out" is
-    that share; which pictures it holds depends on their names alone. Raises DataError if there is nothing to learn from.
+    classes: the first folder of each name is its class. fit: how a picture becomes a square, one of train.fit.FITS.
+    part: "train" leaves a share of `holdout` out and "held-out" is that share; which pictures it holds depends on
+    their names alone. Raises DataError if there is nothing to learn from.
     """
     source = open_source(path)
     wanted = [name for name in source.names if part == "all" or is_held_out(name, holdout) == (part == "held-out")]
@@ -87,7 +95,7 @@ def open_pictures(
 
     def attempt(name: str) -> Tensor | Skipped:
         try:
-            return decode(source.read(name), resolution, channels)
+            return decode(source.read(name), resolution, channels, fit)
         except ImageError as error:
             return Skipped(name, str(error))
 
@@ -104,17 +112,18 @@ def open_pictures(
     bad = bad if fits else gathered(bad)
     names, skipped = [name for name in wanted if name not in bad], [bad[name] for name in wanted if name in bad]
     if len(names) < MIN_PICTURES:
-        why = f"; the first of {len(skipped)} that were skipped: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+        first = skipped[0] if skipped else None
+        why = f"; the first of {len(skipped)} that were skipped: {first.name}: {first.reason}" if first else ""
         kept = "" if part == "all" else f" in the {part} part at a holdout of {holdout:g}"
         raise DataError(f"{path} holds {len(names)} readable pictures{kept}; give {MIN_PICTURES} or more{why}")
     labels, class_names = _classes(names) if classes else (torch.zeros(len(names), dtype=torch.long), [])
     decoded = torch.stack(tensors) if fits else None
-    return Pictures(source, names, resolution, channels, labels, class_names, skipped, decoded)
+    return Pictures(source, names, resolution, channels, labels, class_names, skipped, decoded, fit)
 
 
-def decode(data: bytes, resolution: int, channels: int) -> Tensor:
-    """A picture file's bytes -> uint8 [channels, resolution, resolution], cropped to the middle square."""
-    picture = resize_crop(open_picture(data).rgb(), resolution)
+def decode(data: bytes, resolution: int, channels: int, fit: str = "crop") -> Tensor:
+    """A picture file's bytes -> uint8 [channels, resolution, resolution]. Raises ImageError."""
+    picture = FITS.get(fit)(open_picture(data).rgb(), resolution)
     array = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
     return torch.from_numpy(array.copy()).reshape(resolution, resolution, channels).permute(2, 0, 1).contiguous()
 
@@ -128,7 +137,8 @@ def _classes(names: list[str]) -> tuple[Tensor, list[str]]:
     folders = [PurePosixPath(name).parts[0] if len(PurePosixPath(name).parts) > 1 else "" for name in names]
     class_names = sorted(set(folders))
     if len(class_names) < 2:
-        raise DataError("classes were asked for and all pictures are in one folder; put each class in a subfolder of its own")
+        what = "classes were asked for and all pictures are in one folder"
+        raise DataError(f"{what}; put each class in a subfolder of its own")
     numbers = {name: i for i, name in enumerate(class_names)}
     return torch.tensor([numbers[f] for f in folders]), class_names
 

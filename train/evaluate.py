@@ -73,14 +73,15 @@ def evaluate_generator(
     """
     extractor = feature_network(features, device)
     holdout = stored.get("holdout", 0.0)
+    fit = stored.get("fit", "crop")
     parts = {"part": "held-out", "holdout": holdout} if holdout else {}
-    real = _real(open_pictures(data, G.resolution, G.channels, **parts), samples, extractor)
+    real = _real(open_pictures(data, G.resolution, G.channels, fit=fit, **parts), samples, extractor)
     made = extract(generated(G, len(real), seed, device), extractor)
     name = extractor.name
     probabilities = extractor.probabilities(made)
     result = {"pictures": len(real), **evaluate(real, made, name, probabilities=probabilities, seed=seed)}
     if holdout:
-        trained = open_pictures(data, G.resolution, G.channels, part="train", holdout=holdout)
+        trained = open_pictures(data, G.resolution, G.channels, fit=fit, part="train", holdout=holdout)
         reference = evaluate(real, _real(trained, len(real), extractor), name, seed=seed)
         result |= {f"real-{key}": value for key, value in reference.items()}
     return result

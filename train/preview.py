@@ -1,4 +1,4 @@
-"""What a network will see of one's pictures: cropped to squares, and changed as D is shown them."""
+"""What a network will see of one's pictures: made square, and changed as D is shown them."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def _evenly(names: list[str], count: int) -> list[str]:
 def _square(source: Source, name: str, config: LoopConfig) -> Tensor:
     """uint8 [C, R, R]: what recipes for generators decode, or the square that others take their crops from."""
     if hasattr(config, "channels"):
-        return decode(source.read(name), config.resolution, config.channels)
+        return decode(source.read(name), config.resolution, config.channels, config.fit)
     return squares_of(source, name, max(SQUARE_SIDE, config.resolution), 1)[0]
 
 

@@ -23,7 +23,10 @@ TINY = {
     "w_dim": 8, "mapping_layers": 2, "lr": 0.01, "sample_ticks": 1000,
 }
 
-_SMALL = {"kimg": 0.008, "batch": 4, "tick_kimg": 0.004, "resolution": 16, "channels": 1, "z_dim": 8, "sample_ticks": 1000}
+_SMALL = {
+    "kimg": 0.008, "batch": 4, "tick_kimg": 0.004, "resolution": 16, "channels": 1, "z_dim": 8,
+    "sample_ticks": 1000,
+}
 SMALL = {  # every recipe that draws from noise, at the size of a test
     "dcgan": {**_SMALL, "width": 4},
     "fastgan": {**_SMALL, "width": 4, "resolution": 32},
@@ -124,7 +127,10 @@ def run_to(make: Callable[..., Recipe], data: Path, accelerator: Accelerator) ->
 
     def run(name: str, folder: Path, **changes: object) -> Recipe:
         recipe = make(name, **changes)
-        train(recipe, recipe.config, type(recipe).open_data(recipe.config, data), RunFolder(folder), accelerator, lambda line: None)
+        train(
+            recipe, recipe.config, type(recipe).open_data(recipe.config, data), RunFolder(folder), accelerator,
+            lambda line: None,
+        )
         return recipe
 
     return run

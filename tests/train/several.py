@@ -24,7 +24,9 @@ CASES = {
     "fastgan, slowly": {"optimizer": "sgd", "lr": 0.000002},
     "fastgan": {"kimg": 3 * BATCH / 1000},
     "r3gan": {"augment": "ada", "ada_kimg": 0.05, "ada_target": 0.0},
-    "stylegan2": {"pl_weight": 2.0, "pl_interval": 2, "r1_interval": 4, "classes": True, "augment": "ada", "ada_kimg": 0.05},
+    "stylegan2": {
+        "pl_weight": 2.0, "pl_interval": 2, "r1_interval": 4, "classes": True, "augment": "ada", "ada_kimg": 0.05,
+    },
     "stylegan2, in rounds": {"accumulate": 2, "mbstd_group": 2, "mirror": True},
     "vae": {},
     "vaegan": {},

@@ -51,7 +51,9 @@ def test_every_recipe_plays_every_game_that_fits(
 ) -> None:
     """Two steps with classes from the command line; G and D have moved, and the export draws."""
     words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL[name].items()]
-    call(capsys, name, "--data", data, "--run", tmp_path / "r", "--device", "cpu", "--classes", "--loss", game, *words)
+    call(
+        capsys, name, "--data", data, "--run", tmp_path / "r", "--device", "cpu", "--classes", "--loss", game, *words
+    )
     lines = RunFolder(tmp_path / "r").progress()
     assert [line["step"] for line in lines] == [1, 2] and all(abs(line["loss_G"]) < 100 for line in lines)
     assert lines[0]["loss_G"] != lines[1]["loss_G"] and lines[0]["loss_D"] != lines[1]["loss_D"]
@@ -165,7 +167,9 @@ def test_frozen_layers_stay(make: Callable, accelerator: Accelerator, tmp_path: 
 def test_freezing_all_or_what_was_never_trained(make: Callable, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="freeze_d=3 leaves none of D's 3 layers to learn; give 2 or fewer"):
         make("stylegan2", freeze_d=3, init=str(tmp_path))
-    with pytest.raises(SettingError, match="freeze_d=1 keeps layers of a D that was trained; give its run with --init"):
+    with pytest.raises(
+        SettingError, match="freeze_d=1 keeps layers of a D that was trained; give its run with --init"
+    ):
         make("stylegan2", freeze_d=1)
 
 

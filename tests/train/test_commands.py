@@ -195,7 +195,10 @@ def test_pictures_are_looked_at_before_a_training(
     found = json.loads(call(capsys, "examine", data, "--json"))
     assert found["classes"] == {"a": 8, "b": 8} and len(found["small"]) == 16
     assert json.loads((tmp_path / "dataset.json").read_text())["small"] == []
-    assert call(capsys, "examine", tmp_path / "gone", code=2) == f"there is no {tmp_path}/gone; give a folder or a zip of pictures"
+    assert (
+        call(capsys, "examine", tmp_path / "gone", code=2)
+        == f"there is no {tmp_path}/gone; give a folder or a zip of pictures"
+    )
 
 
 def test_stills_of_a_film_can_be_learned_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -206,4 +209,7 @@ def test_stills_of_a_film_can_be_learned_from(tmp_path: Path, capsys: pytest.Cap
     assert said == f"{film} is a film; take pictures out of it first: python -m train stills FILM --out DIR"
     assert "took 3 pictures" in call(capsys, "stills", film, "--out", tmp_path / "out")
     assert json.loads(call(capsys, "examine", tmp_path / "out", "--json"))["pictures"] == 3
-    assert json.loads(call(capsys, "stills", film, "--out", tmp_path / "few", "--most", "2", "--json"))["complete"] is False
+    assert (
+        json.loads(call(capsys, "stills", film, "--out", tmp_path / "few", "--most", "2", "--json"))["complete"]
+        is False
+    )

@@ -270,8 +270,18 @@ def test_what_was_found_is_summed_up(data: Path) -> None:
     progress = lambda done, total: seen.append((done, total))
     pictures: Pictures = open_pictures(data, 32, 1, classes=True, progress=progress)
     expected = {"pictures": 16, "resolution": 32, "channels": 1, "classes": ["a", "b"], "skipped": []}
-    assert pictures.summary() == expected
+    assert pictures.summary() == {**expected, "fit": "crop"}
+    assert open_pictures(data, 32, 1, fit="pad").summary()["fit"] == "pad"
     assert seen == [(i, 16) for i in range(1, 17)]
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "squeeze"])
+def test_pictures_fit_alike_in_and_beyond_memory(tmp_path: Path, fit: str) -> None:
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(png(i, (40, 20)))
+    held, read_again = (open_pictures(tmp_path, 16, 1, fit=fit, memory_bytes=n) for n in (1 << 20, 1))
+    wanted = torch.stack([decode(png(i, (40, 20)), 16, 1, fit) for i in range(3)])
+    assert torch.equal(held.load([0, 1, 2]), wanted) and torch.equal(read_again.load([0, 1, 2]), wanted)
 
 
 def test_nothing_is_written_beside_the_pictures(data: Path) -> None:
@@ -280,7 +290,9 @@ def test_nothing_is_written_beside_the_pictures(data: Path) -> None:
     assert sorted(os.listdir(data)) == before
 
 
-def test_what_memory_does_not_hold_is_looked_through_in_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_memory_does_not_hold_is_looked_through_in_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"{i:02}.png" for i in range(12)]
     fill(tmp_path, names)
     for broken in ("03.png", "06.png"):

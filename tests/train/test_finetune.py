@@ -36,12 +36,21 @@ def test_a_run_brings_all_three_networks_as_they_are(trained: Path, make: Callab
     recipe = make("r3gan", seed=5)  # of the same networks
     taken = take_over(recipe, str(trained))
     found = tensors(trained)
-    mine = {f"{key}.{name}": t for key, network in named_networks(recipe).items() for name, t in network.state_dict().items()}
+    mine = {
+        f"{key}.{name}": t
+        for key, network in named_networks(recipe).items()
+        for name, t in network.state_dict().items()
+    }
     assert mine.keys() == found.keys() and all(torch.equal(mine[name], found[name]) for name in mine)
-    assert {name: (part.share, part.anew, part.partly) for name, part in taken.items()} == {"G": (1.0, [], []), "D": (1.0, [], [])}
+    assert {name: (part.share, part.anew, part.partly) for name, part in taken.items()} == {
+        "G": (1.0, [], []),
+        "D": (1.0, [], []),
+    }
 
 
-def test_a_model_brings_its_running_mean_and_no_discriminator(save_tiny: Callable, tmp_path: Path, make: Callable) -> None:
+def test_a_model_brings_its_running_mean_and_no_discriminator(
+    save_tiny: Callable, tmp_path: Path, make: Callable
+) -> None:
     folder = save_tiny(tmp_path / "tiny")
     recipe = make("stylegan2", channel_base=128, channel_max=16)
     before = recipe.networks["D"].state_dict()["b4.fc.weight"].clone()
@@ -64,7 +73,10 @@ def test_a_larger_model_begins_with_the_smaller_picture_enlarged(trained: Path, 
     bias = large.ema["G"].synthesis_network.b32.torgb.bias
     assert torch.allclose(drawn, upsample(small.ema["G"].generate(z)) + bias[:, None, None], atol=1e-5)
     assert {name.split(".")[1] for name in taken["G"].anew} == {"b32"} and 0.3 < taken["G"].share < 0.9
-    assert "synthesis_network.b32.conv0" in taken["G"].sentence("G", "trained") and "b16.fromrgb.bias" not in taken["D"].kept
+    assert (
+        "synthesis_network.b32.conv0" in taken["G"].sentence("G", "trained")
+        and "b16.fromrgb.bias" not in taken["D"].kept
+    )
 
 
 def test_classes_are_added_to_what_is_known(trained: Path, make: Callable) -> None:
@@ -75,13 +87,18 @@ def test_classes_are_added_to_what_is_known(trained: Path, make: Callable) -> No
     assert first.shape == (8, 16) and torch.equal(first[:, :8], found) and (first[:, 8:] != 0).all()
     assert taken["G"].partly == ["mapping_network.fc0.weight"]
     assert taken["G"].anew == ["mapping_network.embed.weight", "mapping_network.embed.bias"]
-    assert taken["G"].sentence("G", "x").endswith("; has grown: mapping_network.fc0; begins anew: mapping_network.embed")
+    assert (
+        taken["G"].sentence("G", "x").endswith("; has grown: mapping_network.fc0; begins anew: mapping_network.embed")
+    )
 
 
 def test_the_command_says_what_was_kept_and_keeps_a_record(
     trained: Path, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["stylegan2", "--data", data, "--run", tmp_path / "x", "--device", "cpu", *words_of(), "--classes", "--init", trained]
+    words = [
+        "stylegan2", "--data", data, "--run", tmp_path / "x", "--device", "cpu", *words_of(), "--classes", "--init",
+        trained,
+    ]
     out = call(capsys, *words, "--freeze-d", 1)
     assert out.startswith("G keeps ") and "\nD keeps " in out
     record = json.loads((tmp_path / "x/init.json").read_text())
@@ -91,7 +108,9 @@ def test_the_command_says_what_was_kept_and_keeps_a_record(
     assert still == [True, False]
     # a resume takes nothing over again
     call(capsys, "resume", tmp_path / "x", "--kimg", 0.012, "--device", "cpu")
-    assert not torch.equal(tensors(tmp_path / "x")["G.synthesis_network.b4.const"], before["G.synthesis_network.b4.const"])
+    assert not torch.equal(
+        tensors(tmp_path / "x")["G.synthesis_network.b4.const"], before["G.synthesis_network.b4.const"]
+    )
     call(capsys, "export", tmp_path / "x", "--out", tmp_path / "m", "--no-grid")
     stored = json.loads((tmp_path / "m/model.json").read_text())["training"]["settings"]["init"]
     assert stored == "trained"  # where it lay is nobody's business
@@ -99,15 +118,23 @@ def test_the_command_says_what_was_kept_and_keeps_a_record(
 
 def test_what_cannot_be_started_from(trained: Path, make: Callable, save_tiny: Callable, tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "tiny")
-    with pytest.raises(SettingError, match="freeze_d=1 keeps layers of D that .*trained does not bring .b32.fromrgb, b32"):
+    with pytest.raises(
+        SettingError, match="freeze_d=1 keeps layers of D that .*trained does not bring .b32.fromrgb, b32"
+    ):
         take_over(make("stylegan2", init="x", freeze_d=1, resolution=32), str(trained))
     with pytest.raises(UnknownName, match="no model named 'gone'; installed: "):
         take_over(make("dcgan"), "gone")
-    with pytest.raises(CheckpointError, match="tiny is a model of the kind 'stylegan2', and this recipe trains 'dcgan'"):
+    with pytest.raises(
+        CheckpointError, match="tiny is a model of the kind 'stylegan2', and this recipe trains 'dcgan'"
+    ):
         take_over(make("dcgan"), str(folder))
-    with pytest.raises(CheckpointError, match="nothing in .*trained fits this recipe's networks; choose a model of its"):
+    with pytest.raises(
+        CheckpointError, match="nothing in .*trained fits this recipe's networks; choose a model of its"
+    ):
         take_over(make("dcgan"), str(trained))
-    with pytest.raises(SettingError, match="freeze_d=1 keeps layers of D that .*tiny does not bring .b16.fromrgb, b16.conv0"):
+    with pytest.raises(
+        SettingError, match="freeze_d=1 keeps layers of D that .*tiny does not bring .b16.fromrgb, b16.conv0"
+    ):
         take_over(make("stylegan2", init="x", freeze_d=1, channel_base=128, channel_max=16), str(folder))
     (RunFolder(trained).states()[-1] / "networks.safetensors").write_bytes(b"half")
     with pytest.raises(RunError, match="networks.safetensors is damaged .*; choose another run or model"):
@@ -120,7 +147,10 @@ def test_a_bias_that_fits_by_chance_is_no_start(
     """A vae and a dcgan both end in a layer called `picture`, with one number a channel."""
     words = [f"--{key.replace('_', '-')}={value}" for key, value in SMALL["vae"].items()]
     call(capsys, "vae", "--data", data, "--run", tmp_path / "vae", "--device", "cpu", *words)
-    assert "ema.G.picture.bias" in tensors(tmp_path / "vae") and "picture.bias" in make("dcgan").networks["G"].state_dict()
+    assert (
+        "ema.G.picture.bias" in tensors(tmp_path / "vae")
+        and "picture.bias" in make("dcgan").networks["G"].state_dict()
+    )
     with pytest.raises(CheckpointError, match="nothing in .*vae fits this recipe's networks"):
         take_over(make("dcgan"), str(tmp_path / "vae"))
 

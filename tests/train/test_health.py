@@ -36,7 +36,9 @@ def test_nearest_and_own() -> None:
 
 
 def test_a_picture_that_is_there_twice_has_the_usual_distance() -> None:
-    assert own_distances(torch.tensor([[0.0], [0.0], [7.0], [9.0], [20.0]])).tolist() == pytest.approx([2, 2, 2, 2, 11])
+    assert own_distances(torch.tensor([[0.0], [0.0], [7.0], [9.0], [20.0]])).tolist() == pytest.approx(
+        [2, 2, 2, 2, 11]
+    )
     assert own_distances(torch.zeros(3, 2)).tolist() == [1.0, 1.0, 1.0]
 
 
@@ -65,7 +67,9 @@ def test_collapse(ratios: list[float], alarm: bool) -> None:
 
 def test_what_a_collapse_says() -> None:
     (warned,) = judge(measured(0.8, 0.3, 0.2), [])
-    assert warned.message.startswith("the samples look alike: their diversity is 0.20 of the real pictures' (it was 0.80); go on")
+    assert warned.message.startswith(
+        "the samples look alike: their diversity is 0.20 of the real pictures' (it was 0.80); go on"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""kill -9 at ten moments, half of them in the middle of a save: a run loses a tick at most, and ends as if nothing was."""
+"""kill -9 at ten moments, half of them in the middle of a save: a run loses a tick at most, and ends as without."""
 
 import json
 import os

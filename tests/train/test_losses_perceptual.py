@@ -2,7 +2,9 @@ import math
 
 import torch
 
-from train.losses.perceptual import content_loss, contrastive_loss, covariance, covariance_loss, flat_variation, moments, style_loss
+from train.losses.perceptual import (
+    content_loss, contrastive_loss, covariance, covariance_loss, flat_variation, moments, style_loss,
+)
 
 
 def test_moments_are_means_and_deviations() -> None:
@@ -37,7 +39,9 @@ def test_covariance_is_the_mean_product_of_what_departs_from_the_mean() -> None:
 
 def test_covariance_loss_is_relative() -> None:
     wanted = torch.full([1, 2, 2], 100.0)
-    torch.testing.assert_close(covariance_loss(wanted.expand(3, 2, 2) * 1.1, wanted), torch.full([3], 0.01), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        covariance_loss(wanted.expand(3, 2, 2) * 1.1, wanted), torch.full([3], 0.01), atol=1e-5, rtol=0
+    )
 
 
 def test_content_loss_is_relative_and_sees_where_things_are() -> None:

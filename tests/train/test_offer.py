@@ -28,7 +28,9 @@ def test_every_recipe_is_offered_with_what_a_form_needs(offer: Offer) -> None:
         offer.recipe("dcgen")
 
 
-def test_the_command_is_read_back_as_the_same_settings(offer: Offer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_is_read_back_as_the_same_settings(
+    offer: Offer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     config = offer.recipe("style").settings(styles="my paintings", kimg=3, d_lr=0.001)
     words = offer.command("style", config, Path("photos"), offer.watching(patience=2))
@@ -60,7 +62,9 @@ def test_presets_are_the_bundled_ones_and_ones_own(offer: Offer) -> None:
 def test_a_plan_from_another_thread_can_be_cancelled(offer: Offer) -> None:
     config = offer.recipe("dcgan").settings(**SMALL["dcgan"])
     plans: list[float] = []
-    thread = threading.Thread(target=lambda: plans.append(offer.plan(None, "dcgan", config, device="cpu", seconds=20).seconds))
+    thread = threading.Thread(
+        target=lambda: plans.append(offer.plan(None, "dcgan", config, device="cpu", seconds=20).seconds)
+    )
     thread.start()
     thread.join()
     assert plans and plans[0] > 0

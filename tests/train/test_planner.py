@@ -20,8 +20,8 @@ def config(**changes: object) -> StyleGAN2Settings:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0.2, "1 s"), (40, "40 s"), (59.6, "1 min"), (425, "7 min"), (3599, "1 h"), (3900, "1 h 05 min"), (9500, "2 h 40 min"),
-        (7200, "2 h"), (86399, "1.0 days"), (3.5 * 86400, "3.5 days"),
+        (0.2, "1 s"), (40, "40 s"), (59.6, "1 min"), (425, "7 min"), (3599, "1 h"),
+        (3900, "1 h 05 min"), (9500, "2 h 40 min"), (7200, "2 h"), (86399, "1.0 days"), (3.5 * 86400, "3.5 days"),
     ],
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
@@ -66,7 +66,9 @@ def test_classes_and_ones_own_pictures(data: Path) -> None:
 def test_what_cannot_be_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RunError, match="batch=4 cannot be split over 1 processes in 3 rounds"):
         plan("stylegan2", config(accumulate=3), device="cpu")
-    with pytest.raises(SettingError, match="the recipe 'style' is measured on its own pictures; give them with --data"):
+    with pytest.raises(
+        SettingError, match="the recipe 'style' is measured on its own pictures; give them with --data"
+    ):
         plan("style", RECIPES.get("style").settings(), device="cpu")
 
     def full(*arguments: object) -> None:

@@ -23,7 +23,9 @@ def test_the_bundled_ones_are_valid_and_each_says_when_to_choose_it() -> None:
 
 def test_a_preset_of_ones_own_comes_back_and_trains(tmp_path: Path, data: Path) -> None:
     config = DCGANSettings(resolution=16, channels=1, width=4, batch=4, kimg=0.004, tick_kimg=0.004)
-    path = save_preset(tmp_path / "presets", "mein Preset 1", "dcgan", config, HealthConfig(measure_ticks=0), "For me.")
+    path = save_preset(
+        tmp_path / "presets", "mein Preset 1", "dcgan", config, HealthConfig(measure_ticks=0), "For me."
+    )
     preset = own(tmp_path / "presets")["mein Preset 1"]
     assert (preset.sentence, preset.recipe, preset.bundled) == ("For me.", "dcgan", False)
     assert DCGANSettings.from_dict(preset.settings) == config and preset.watching == {"measure_ticks": 0}

@@ -30,6 +30,14 @@ def test_the_middle_square_at_the_side_that_is_learned(wide: Path) -> None:
         assert np.array_equal(cropped, augmented)  # this recipe changes nothing unless it is told to
 
 
+def test_pictures_fit_as_the_settings_say(wide: Path) -> None:
+    look = lambda fit: np.asarray(preview(wide, VAESettings(resolution=32, fit=fit), 1).cropped[0]).astype(int)
+    squeezed, padded = look("squeeze"), look("pad")
+    assert squeezed[:, 2].mean(axis=0).argmax() == 0 and squeezed[:, -3].mean(axis=0).argmax() == 2
+    assert squeezed[:, 2, 0].min() > 200  # red from top to bottom
+    assert padded[16, 2, 0] > 200 and padded[0, 2, 0] < 100  # red in the picture alone
+
+
 def test_augmentation_is_what_the_settings_say(wide: Path) -> None:
     look = lambda config, **more: [np.asarray(p).astype(int) for p in preview(wide, config, 4, **more).augmented]
     plain, diff = look(VAESettings(channels=1)), look(DCGANSettings(augment="diff"))

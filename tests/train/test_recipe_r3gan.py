@@ -8,7 +8,7 @@ from train.recipes.r3gan import R3GANSettings
 
 
 def test_penalties_are_a_part_of_each_step(make: Callable) -> None:
-    """D's loss is the game and gamma / 2 (R1 + R2); there is no step of penalties beside it, and Adam is not slowed."""
+    """D's loss is the game and gamma / 2 (R1 + R2); there is no step of penalties beside it; Adam is not slowed."""
     recipe = make("r3gan", r1_gamma=3.0, augment="none", lr=0.01)
     assert [(p.name, p.interval) for p in recipe.phases] == [("G", 1), ("D", 1)]
     assert recipe.optimizers["D"].param_groups[0]["lr"] == 0.01
@@ -29,4 +29,6 @@ def test_penalties_may_be_lazy(make: Callable) -> None:
 def test_what_the_paper_changes() -> None:
     settings = R3GANSettings()
     assert (settings.loss, settings.r2, settings.style_mixing, settings.pl_weight) == ("relativistic", True, 0.0, 0.0)
-    assert settings.schedule == "cosine" and settings.gamma() == 1.0 and settings.replace(resolution=128).gamma() == 4.0
+    assert (
+        settings.schedule == "cosine" and settings.gamma() == 1.0 and settings.replace(resolution=128).gamma() == 4.0
+    )

@@ -124,7 +124,9 @@ def test_a_run_is_exported_without_its_pictures(tmp_path: Path, pictures_folder:
     folder = export(run, tmp_path / "out", title="brush")
     network = load_network(folder)
     mean = recipe.ema["G"].state_dict()
-    assert all(torch.allclose(value, mean[name], rtol=2**-11, atol=1e-6) for name, value in network.state_dict().items())
+    assert all(
+        torch.allclose(value, mean[name], rtol=2**-11, atol=1e-6) for name, value in network.state_dict().items()
+    )
     assert read_info(folder).training["settings"]["styles"] == pictures_folder.name
     card = (folder / "README.md").read_text()
     assert "pipeline_tag: image-to-image" in card and "stylize PHOTO PAINTING --model brush" in card

@@ -51,8 +51,8 @@ def test_back_to_the_last_good_state_at_half_the_rate(
     (line,) = run.warnings()
     assert (line["warning"], line["step"], line["kimg"]) == ("diverged", 2, 0.008)
     assert line["message"] == (
-        "loss_G became nan at 0.016 kimg; went back to 0.008 kimg, on with lr 0.005 instead of 0.01, d_lr 0.002 instead of "
-        "0.004 (time 1 of at most 3)"
+        "loss_G became nan at 0.016 kimg; went back to 0.008 kimg, on with lr 0.005 instead of 0.01, d_lr 0.002 "
+        "instead of 0.004 (time 1 of at most 3)"
     )
     assert f"warning: {line['message']}" in out and "changed from step 2 on: lr 0.01 -> 0.005" in out
     assert [tick["step"] for tick in run.progress()] == [2, 4, 6, 8]
@@ -112,7 +112,9 @@ def test_how_a_run_is_watched_is_kept(capsys: pytest.CaptureFixture[str], data: 
     preset = tmp_path / "preset.json"
     preset.write_text((tmp_path / "config.json").read_text())
     other = tmp_path / "other"
-    call(capsys, "stylegan2", "--data", data, "--run", other, "--config", preset, "--device", "cpu", "--patience", "5")
+    call(
+        capsys, "stylegan2", "--data", data, "--run", other, "--config", preset, "--device", "cpu", "--patience", "5"
+    )
     stored = json.loads((other / "config.json").read_text())["health"]
     assert (stored["patience"], stored["measure_ticks"]) == (5, 2)
     assert "patience=-1 is outside 0..1000" in call(capsys, "resume", tmp_path, "--patience=-1", code=2)

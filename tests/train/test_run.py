@@ -56,6 +56,27 @@ def test_changes_are_in_force_and_kept(
     assert "changed" not in call(capsys, "resume", tmp_path, "--device", "cpu") and stored(tmp_path) == after
 
 
+def test_how_pictures_fit_is_kept_and_cannot_change(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
+    call(capsys, *start(data, tmp_path, fit="pad"))
+    assert stored(tmp_path)["settings"]["fit"] == "pad"
+    assert json.loads((tmp_path / "dataset.json").read_text())["fit"] == "pad"
+    refused = call(capsys, "resume", tmp_path, "--fit", "crop", "--device", "cpu", code=2)
+    assert refused.startswith("fit=crop cannot replace fit=pad in mid-run")
+
+
+def test_a_run_that_says_nothing_of_it_goes_on_with_the_middle(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path
+) -> None:
+    call(capsys, *start(data, tmp_path))
+    config = stored(tmp_path)
+    assert config["settings"].pop("fit") == "crop"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run.stored_config(RunFolder(tmp_path))[1].fit == "crop"
+    assert "changed" not in call(capsys, "resume", tmp_path, "--device", "cpu")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

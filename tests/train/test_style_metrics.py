@@ -78,11 +78,11 @@ class TestEyes:
         photo = torch.stack([x, y, x * y])[None]
         stripes = torch.stack([torch.sin(40 * x), torch.sin(40 * x), torch.sin(40 * x)])[None] * 0.5
         near, far = photo + 0.02 * noise(3, *photo.shape), (photo + stripes).clamp(-1, 1)
-        untouched = m.distances(eye, photo, photo, stripes)
-        grained, painted = m.distances(eye, near, photo, stripes), m.distances(eye, far, photo, stripes)
+        wanted = m.Wanted.of(eye, photo, stripes)
+        untouched, grained, painted = (m.distances(eye, x, wanted) for x in (photo, near, far))
         assert untouched[f"{eye.name}-content"].item() == pytest.approx(0, abs=1e-6)
         assert grained[f"{eye.name}-content"] < painted[f"{eye.name}-content"]
         for kind in ("gram", "mean-std"):
             assert painted[f"{eye.name}-{kind}"] < untouched[f"{eye.name}-{kind}"]
-        own = m.distances(eye, stripes, photo, stripes)
+        own = m.distances(eye, stripes, wanted)
         assert own[f"{eye.name}-gram"].item() == pytest.approx(0, abs=1e-5)

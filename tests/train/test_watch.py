@@ -34,7 +34,14 @@ def watching(run: RunFolder, pictures: Pictures, **health: int) -> Watch:
 
 
 def train_ring(run: RunFolder, accelerator: Accelerator, kimg: float = 20, **settings: float) -> list[dict]:
-    values = {"batch": 64, "tick_kimg": 4, "ema_kimg": 0.5, "sample_ticks": 1000, "loss": "non-saturating", "r1_gamma": 0}
+    values = {
+        "batch": 64,
+        "tick_kimg": 4,
+        "ema_kimg": 0.5,
+        "sample_ticks": 1000,
+        "loss": "non-saturating",
+        "r1_gamma": 0,
+    }
     config, pictures = ToySettings(kimg=kimg, **values, **settings), ring_pictures()
     said: list[dict] = []
     train(ToyRecipe(config), config, pictures, run, accelerator, said.append, watch=watching(run, pictures))
@@ -68,7 +75,10 @@ class Copycat(torch.nn.Module):
         self.pictures = pictures
 
     def generate(self, z: torch.Tensor, c: object = None, psi: float = 1.0) -> torch.Tensor:
-        return self.pictures.load((z[:, 0].abs() * 997).long().remainder(len(self.pictures)).tolist()).float() / 127.5 - 1
+        return (
+            self.pictures.load((z[:, 0].abs() * 997).long().remainder(len(self.pictures)).tolist()).float() / 127.5
+            - 1
+        )
 
 
 class Model:
@@ -83,7 +93,14 @@ def test_a_model_that_knows_its_pictures_by_heart_is_told_and_shown(folder: RunF
     watch = watching(folder, pictures, measure_samples=128)
     lines, warned = [], []
     for tick in (1, 2):
-        lines.append({"tick": tick, "step": tick, "kimg": 2.0 * tick, **watch.measure(Model(Copycat(pictures)), tick, 2.0 * tick)})
+        lines.append(
+            {
+                "tick": tick,
+                "step": tick,
+                "kimg": 2.0 * tick,
+                **watch.measure(Model(Copycat(pictures)), tick, 2.0 * tick),
+            }
+        )
         warned += watch.warnings(lines[-1])
     assert [line["copies"] for line in lines] == [1.0, 1.0]
     assert [w.kind for w in warned] == ["memorisation"] and "100% of the samples" in warned[0].message
@@ -94,7 +111,7 @@ def test_a_model_that_knows_its_pictures_by_heart_is_told_and_shown(folder: RunF
 
 
 def test_real_points_of_another_draw_are_no_copies(folder: RunFolder) -> None:
-    """A perfect model: about a fifth of its points are as near as that to a training point by chance, in the plane."""
+    """A perfect model: by chance, a fifth of its points are as near as that to a training point in the plane."""
     pictures = ring_pictures(512)
     others = ring(512, seed=7).view(-1, 1, 1, 2)
 
@@ -151,7 +168,9 @@ def test_early_end(folder: RunFolder, accelerator: Accelerator, monkeypatch: pyt
     said = train_ring(folder, accelerator, **GOOD)
     assert len([line for line in said if "tick" in line]) == 2
     assert exit_of(folder.path) == {
-        "outcome": "done", "kimg": 7.936, "message": "done at 7.936 kimg: it has stopped getting better, and best/ has the best"
+        "outcome": "done",
+        "kimg": 7.936,
+        "message": "done at 7.936 kimg: it has stopped getting better, and best/ has the best",
     }
     assert folder.kimg() == 7.936
 

@@ -63,7 +63,13 @@ class ToyRecipe(Recipe):
 
     def __init__(self, config: ToySettings) -> None:
         torch.manual_seed(config.seed)
-        layers = lambda i, o: [nn.Linear(i, 64), nn.LeakyReLU(0.2), nn.Linear(64, 64), nn.LeakyReLU(0.2), nn.Linear(64, o)]
+        layers = lambda i, o: [
+            nn.Linear(i, 64),
+            nn.LeakyReLU(0.2),
+            nn.Linear(64, 64),
+            nn.LeakyReLU(0.2),
+            nn.Linear(64, o),
+        ]
         G = ToyGenerator(*layers(4, 2), nn.Unflatten(1, (1, 1, 2)))
         D = nn.Sequential(nn.Flatten(), *layers(2, 1))
         self.config, self.networks, self.ema = config, {"G": G, "D": D}, {"G": copy.deepcopy(G)}

@@ -19,8 +19,11 @@ from studio.files import write_json
 from studio.job import read_job
 from studio.library import Library
 from studio.runfolder import RunFolder
+from studio.ui.handlers import train_runs
 from studio.ui.handlers.train import TrainHandlers
 from studio.ui.handlers.train_pictures import MAX_ARRIVING
+from studio.ui.handlers.train_runs import MOMENTS, POINTS
+from studio.ui.i18n import messages
 from studio.ui.services import Services
 from studio.ui.tabs import train as tab
 from tests.ui.visitor import SECRET, Visitor, opened, photo, save_film
@@ -118,7 +121,9 @@ def test_what_is_no_folder_of_pictures(handlers: TrainHandlers) -> None:
         gathered(handlers)
     assert list(handlers.pictures.root.iterdir()) == []
     with pytest.raises(SettingError, match="did not arrive with their names"):
-        handlers.pictures.gather(SimpleNamespace(data={"desk": SECRET, "upload": UPLOAD, "names": "[]"}, files=[("a", b"")]))
+        handlers.pictures.gather(
+            SimpleNamespace(data={"desk": SECRET, "upload": UPLOAD, "names": "[]"}, files=[("a", b"")])
+        )
     with pytest.raises(SettingError, match="32 hexadecimal digits"):
         gather(handlers, flowers(), upload="../../x")
 
@@ -196,7 +201,9 @@ def test_the_network_sees_squares(handlers: TrainHandlers) -> None:
     found = handlers.recipes.preview({"source": source, **wish, "seed": 0})
     assert len(found["names"]) == 4 and found["changes"]
     assert opened(found["cropped"][0]).shape == (16, 16, 3)
-    plain = handlers.recipes.preview({"source": source, **wish, "settings": {"resolution": 16, "augment": "none"}, "seed": 0})
+    plain = handlers.recipes.preview(
+        {"source": source, **wish, "settings": {"resolution": 16, "augment": "none"}, "seed": 0}
+    )
     assert not plain["changes"]
     assert plain["cropped"] == found["cropped"]
 
@@ -214,6 +221,30 @@ def test_the_command_that_is_shown_is_the_one_that_runs(handlers: TrainHandlers)
     with pytest.raises(RunError, match="a run named 'my night' exists"):
         handlers.recipes.start(asked)
     assert "--data PICTURES" in handlers.recipes.check(DCGAN)["command"]
+
+
+def test_every_setting_has_words_of_the_pages_own(handlers: TrainHandlers) -> None:
+    """Those that are missing here the reader would see in English alone."""
+    offered = {field["name"] for recipe in handlers.recipes.described() for field in recipe["fields"]}
+    offered |= {field["name"] for field in handlers.recipes.watched()}
+    assert offered == set(tab.SETTINGS) and len(tab.SETTINGS) == len(offered)
+    keys = {f"train.{part}_{name}" for name in tab.SETTINGS for part in ("setting", "about")}
+    assert keys <= set(messages("en")) and keys <= set(messages("zh-CN"))
+    assert [recipe["name"] for recipe in handlers.recipes.described()] == list(tab.METHODS)
+    assert {f"train.method_{name}" for name in tab.METHODS} <= set(messages("zh-CN"))
+    labels = {name: messages("en")[f"train.setting_{name}"] for name in tab.SETTINGS}
+    assert [name for name, label in labels.items() if "_" in label or label == name] == []
+
+
+def test_how_pictures_fit_is_seen_and_said(handlers: TrainHandlers) -> None:
+    source = bring(handlers, flowers())
+    look = lambda fit: handlers.recipes.preview({**DCGAN, "settings": {"fit": fit}, "source": source, "seed": 0})
+    seen = {fit: look(fit)["cropped"] for fit in ("crop", "pad", "squeeze")}
+    assert len({json.dumps(pictures) for pictures in seen.values()}) == 3
+    command = handlers.recipes.check({"recipe": "dcgan", "settings": {"fit": "pad"}, "source": source})["command"]
+    assert "--fit pad" in command
+    with pytest.raises(SettingError, match="fit='stretch' is not one of crop, pad, squeeze"):
+        look("stretch")
 
 
 @pytest.mark.parametrize("name", ["../escaped", "a/b", "", ".hidden", "con", "x" * 90])
@@ -234,7 +265,9 @@ def test_a_runs_name_is_never_a_path(handlers: TrainHandlers, name: str) -> None
         ({"settings": None}, "the settings are a NoneType"),
     ],
 )
-def test_a_wish_that_cannot_be_met_is_one_sentence(handlers: TrainHandlers, wish: dict[str, Any], sentence: str) -> None:
+def test_a_wish_that_cannot_be_met_is_one_sentence(
+    handlers: TrainHandlers, wish: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(StudioError, match=sentence):
         handlers.recipes.check({**DCGAN, **wish})
 
@@ -302,11 +335,11 @@ def test_a_run_tells_each_page_what_it_has_not_heard(handlers: TrainHandlers) ->
     run = make_run(handlers)
     first = handlers.runs.follow({"run": "night", "have": {}})
     assert (first["recipe"], first["side"], first["total"], first["pictures"]) == ("dcgan", 16, 8.0, 40)
-    assert first["series"]["loss_G"] == ([1.0, 2.0, 3.0], [1.0, 0.5, pytest.approx(1 / 3)])
+    assert first["series"]["loss_G"] == ([1.0, 2.0, 3.0], [1.0, 0.5, 0.33333])
     assert set(first["series"]) == {"loss_G", "images_per_s"}
     assert first["samples"] == [1.0, 2.0, 3.0]
     assert first["settings"] == {"resolution": 16, "kimg": 8.0}
-    have = {"ticks": first["stamp"], "samples": 3, "pairs": "", "log": -1}
+    have = {"ticks": first["stamp"], "samples": first["timeline"], "log": -1}
     again = handlers.runs.follow({"run": "night", "have": have})
     assert not {"series", "samples", "log"} & set(again)
     run.append_progress({"warning": "collapse", "message": "the samples look alike", "step": 30, "kimg": 3.0})
@@ -318,11 +351,61 @@ def test_a_run_tells_each_page_what_it_has_not_heard(handlers: TrainHandlers) ->
     assert len(other["series"]["loss_G"][0]) == 4
 
 
+def test_a_run_of_very_many_ticks_is_told_in_few_points(
+    handlers: TrainHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One spike up and one down among 20,000 ticks of 20 values; 3,000 samples."""
+    run = make_run(handlers)
+    names = [f"value_{i}" for i in range(20)]
+    with open(run.progress_path, "w") as file:
+        for i in range(1, 20_001):
+            values = dict.fromkeys(names, 1 / 3 + (i % 7) * 1e-3)
+            values |= {"value_3": 99.5} if i == 12_345 else {"value_7": -99.5} if i == 54 else {}
+            file.write(json.dumps({"tick": i, "step": i, "kimg": i / 1000, **values}) + "\n")
+    first = run.samples / "0001.000.jpg"
+    for i in range(1, 3001):
+        (run.samples / f"{i / 1000 + 100:08.3f}.jpg").hardlink_to(first)
+    told = handlers.runs.follow({"run": "night", "have": {}})
+    assert {len(line[0]) for line in told["series"].values()} <= set(range(POINTS // 2, POINTS + 1))
+    assert max(told["series"]["value_3"][1]) == 99.5 and min(told["series"]["value_7"][1]) == -99.5
+    assert [line[0][0] for line in told["series"].values()] == [0.001] * 20
+    assert [line[0][-1] for line in told["series"].values()] == [20.0] * 20
+    assert len(told["samples"]) == MOMENTS and (told["samples"][0], told["samples"][-1]) == (1.0, 103.0)
+    assert told["samples"] == sorted(set(told["samples"]))
+    assert len(json.dumps(told)) < 200_000
+
+    # what is long is not looked through at every tick
+    looked: list[int] = []
+    monkeypatch.setattr(train_runs, "timeline", lambda run: looked.append(1) or [])
+    (run.samples / "0104.000.jpg").hardlink_to(first)
+    run.append_progress({"tick": 20_001, "step": 20_001, "kimg": 20.001, "value_0": 1.0})
+    have = {"ticks": told["stamp"], "samples": told["timeline"], "log": -1}
+    then = handlers.runs.follow({"run": "night", "have": have})
+    assert "samples" not in then and looked == [] and then["series"]["value_0"][0][-1] == 20.001
+
+
+def test_the_latest_warnings_are_told(handlers: TrainHandlers) -> None:
+    run = make_run(handlers)
+    for i in range(9):
+        run.append_progress({"warning": "collapse", "message": f"number {i}", "step": 30, "kimg": 3.0})
+    told = handlers.runs.follow({"run": "night", "have": {}})
+    assert [one["message"] for one in told["warnings"]] == ["number 5", "number 6", "number 7", "number 8"]
+
+
+def test_a_damaged_sample_hides_no_run(handlers: TrainHandlers) -> None:
+    run = make_run(handlers)
+    (run.samples / "0003.000.jpg").write_bytes(b"cut short")
+    (row,) = handlers.runs.runs({})["runs"]
+    assert (row["name"], row["sample"], row["thumb"]) == ("night", "3.0", "")
+    with pytest.raises(RunError, match="0003.000.jpg is damaged; choose another moment"):
+        handlers.runs.sample({"run": "night", "kimg": 3.0})
+
+
 def test_samples_by_their_age(handlers: TrainHandlers) -> None:
     make_run(handlers)
     pixels = opened(handlers.runs.sample({"run": "night", "kimg": 2.0})["picture"])
     assert pixels.shape == (64, 64, 3) and abs(int(pixels.mean()) - 80) < 3
-    for kimg in (9.0, "../../config", None):
+    for kimg in (9.0, "../../config", None, True, float("nan"), 10**400):
         with pytest.raises(RunError, match="has no sample at"):
             handlers.runs.sample({"run": "night", "kimg": kimg})
 
@@ -358,7 +441,11 @@ def test_what_is_asked_of_a_run(handlers: TrainHandlers) -> None:
 
 def test_a_run_that_has_ended_can_be_made_longer(handlers: TrainHandlers) -> None:
     run = make_run(handlers)
-    for kimg, sentence in ((0, "kimg=0.0 is outside"), ("long", "is not a number"), (float("nan"), "is not a finite number")):
+    for kimg, sentence in (
+        (0, "kimg=0.0 is outside"),
+        ("long", "is not a number"),
+        (float("nan"), "is not a finite number"),
+    ):
         with pytest.raises(SettingError, match=sentence):
             handlers.runs.act({"run": "night", "act": "resume", "kimg": kimg})
     assert handlers.services.jobs.status("night").state == "done"
@@ -379,12 +466,16 @@ def test_a_model_that_is_gone(handlers: TrainHandlers) -> None:
             handlers.work.begin({"desk": SECRET, "job": job, "run": "night", "kimg": 3.0})
 
 
-def test_the_newest_model_is_the_newest_when_it_is_read(handlers: TrainHandlers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_model_is_the_newest_when_it_is_read(
+    handlers: TrainHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_run(handlers)
     kept = [2.0, 3.0]
     tiny = handlers.services.library.roots[0] / "tiny"
+    said: list[dict[str, str]] = []
 
-    def export(run: RunFolder, out: Path, kimg: float, title: str) -> Path:
+    def export(run: RunFolder, out: Path, kimg: float, title: str, **words: str) -> Path:
+        said.append({"title": title, **words})
         if kimg == 3.0:
             kept[:] = [4.0, 5.5]  # the trainer went on meanwhile
             raise FileNotFoundError("state/0003.000")
@@ -396,6 +487,27 @@ def test_the_newest_model_is_the_newest_when_it_is_read(handlers: TrainHandlers,
     assert handlers.services.models("explore") == ["night 5.5 kimg", "tiny"]
     names = zipfile.ZipFile(io.BytesIO(finish(handlers, job="export", run="night", kimg=4.0))).namelist()
     assert "night 4 kimg/model.safetensors" in names
+    assert said[-1] == {"title": "night 4 kimg"}
+    wanted = {"title": " Night ", "data_note": "My own.", "data_licence": "CC0-1.0", "licence": ""}
+    finish(handlers, job="export", run="night", kimg=4.0, card=wanted)
+    assert said[-1] == {"title": "Night", "data_note": "My own.", "data_licence": "CC0-1.0"}
+
+
+@pytest.mark.parametrize(
+    ("card", "sentence"),
+    [
+        ({"title": "x" * 301}, "the card's title has 301 letters; give one line of at most 300"),
+        ({"licence": "a\nb"}, "the card's licence has several lines; give one line"),
+        ({"data_note": ["x"]}, "the card's data_note is no text"),
+    ],
+)
+def test_a_card_that_cannot_be_written(
+    handlers: TrainHandlers, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any], sentence: str
+) -> None:
+    make_run(handlers)
+    monkeypatch.setattr(handlers.work.trainer, "snapshots", lambda run: (3.0,))
+    with pytest.raises(SettingError, match=sentence):
+        handlers.work.begin({"desk": SECRET, "job": "export", "run": "night", "kimg": 3.0, "card": card})
 
 
 def test_jobs_are_known_by_name(handlers: TrainHandlers) -> None:

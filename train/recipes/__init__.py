@@ -108,7 +108,8 @@ class Recipe(ABC):
     def open_data(cls, config: LoopConfig, path: Path) -> Pictures:
         """What to learn from, out of a folder or a zip. Raises DataError."""
         return open_pictures(
-            path, config.resolution, config.channels, classes=config.classes, part="train", holdout=config.holdout
+            path, config.resolution, config.channels, classes=config.classes, fit=config.fit, part="train",
+            holdout=config.holdout,
         )
 
     @abstractmethod

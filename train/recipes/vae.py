@@ -12,6 +12,7 @@ from studio.config import Config, setting
 from studio.models.vae import VAE, VAEConfig
 from train.autoencoder import BoundSettings, bound
 from train.data import Pictures
+from train.fit import FITS
 from train.grids import grid_count
 from train.losses.variational import draw_code
 from train.perception import Perception
@@ -23,6 +24,9 @@ from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 class VAESettings(BoundSettings, LoopConfig):
     resolution: int = setting(64, "side of the square pictures", choices=[2**i for i in range(4, 11)], unit="px")
     channels: int = setting(3, "colour channels: 1 grey, 3 RGB", choices=[1, 3])
+    fit: str = setting(
+        "crop", "pictures that are not square: crop to the middle, pad with a border, or squeeze", choices=FITS.names()
+    )
     classes: bool = setting(False, "learn each subfolder as a class of its own")
     z_dim: int = setting(128, "size of the noise vector z", low=1, high=8192, advanced=True)
     channel_base: int = setting(4096, "feature maps of a layer: this over its resolution ...", low=16, high=262_144)

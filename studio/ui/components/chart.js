@@ -15,10 +15,15 @@
     const rough = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough);
     const found = [];
-    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) {
+      found.push(Number((i * step).toPrecision(12)));
+    }
     return found;
   }
-  const short = (x) => (x === 0 ? "0" : Math.abs(x) >= 1e4 || Math.abs(x) < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(3))));
+  function short(x) {
+    if (x === 0) return "0";
+    return Math.abs(x) >= 1e4 || Math.abs(x) < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(3)));
+  }
 
   /** The place in `points`, ordered by x, that is nearest to x. */
   function nearest(points, x) {
@@ -32,11 +37,12 @@
   }
 
   /**
-   * Make `box` a chart called `title`. `show(series, from, to)` draws series = [{name, points: [[x, y]]}], each ordered by x, where
-   * x goes at least from..to; `unit` is x's. Lines keep the colour of their place in the list.
+   * Make `box` a chart called `title`. `show(series, from, to)` draws series = [{name, points: [[x, y]]}], each
+   * ordered by x, where x goes at least from..to; `unit` is x's. Lines keep the colour of their place in the list.
    */
   atelier.chart = (box, { title, unit, zero = false }) => {
-    const head = document.createElement("p"), legend = document.createElement("span"), name = document.createElement("b");
+    const head = document.createElement("p"), name = document.createElement("b");
+    const legend = document.createElement("span");
     const svg = drawn("svg", { role: "img", tabindex: 0, height: HEIGHT });
     box.classList.add("chart");
     head.className = "chart-head";
@@ -63,13 +69,13 @@
         drawn("text", { x: LEFT - 6, y: py(y) + 3.5, "text-anchor": "end" }, short(y)),
       ]);
       const feet = ticks(from, to, Math.max(2, Math.floor(width / 110)));
-      const axis = feet.map((x, i) => drawn(
-        "text", { x: px(x), y: HEIGHT - 5, "text-anchor": "middle" }, i === feet.length - 1 ? `${short(x)} ${unit}` : short(x),
-      ));
-      const last = axis.at(-1);
-      if (last && px(feet.at(-1)) > width - 34) { last.setAttribute("text-anchor", "end"); last.setAttribute("x", width - 2); }
+      const axis = feet.map((x, i) => {
+        const last = i === feet.length - 1, outside = last && px(x) > width - 34;
+        const place = { x: outside ? width - 2 : px(x), y: HEIGHT - 5, "text-anchor": outside ? "end" : "middle" };
+        return drawn("text", place, last ? `${short(x)} ${unit}` : short(x));
+      });
       const lines = series.map(({ points }, i) => {
-        if (points.length === 1) return drawn("circle", { class: `chart-dot chart-line-${i}`, cx: px(points[0][0]), cy: py(points[0][1]), r: 2.5 });
+        if (points.length === 1) return dot(points[0], i, 2.5);
         const path = points.map(([x, y], k) => `${k ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
         return drawn("path", { class: `chart-line-${i}`, d: path });
       });
@@ -77,6 +83,10 @@
       svg.replaceChildren(...grid, ...axis, ...lines);
       mark();
     }
+
+    const dot = ([x, y], i, r, style = "") => (
+      drawn("circle", { class: `${style} chart-dot chart-line-${i}`, cx: scale.px(x), cy: scale.py(y), r })
+    );
 
     // What stands at the cursor, or at the end where there is none.
     function mark() {
@@ -92,16 +102,16 @@
         return [entry];
       }));
       if (!known.length || !scale) return;
-      const x = known.reduce((best, { point }) => (Math.abs(point[0] - at) < Math.abs(best - at) ? point[0] : best), known[0].point[0]);
+      const nearer = (best, { point: [x] }) => (Math.abs(x - at) < Math.abs(best - at) ? x : best);
+      const x = known.reduce(nearer, known[0].point[0]);
       const words = known.map(({ name, point }) => `${name} ${short(point[1])}`).join(", ");
-      svg.setAttribute("aria-label", atelier.t("chart.says", { title, values: words, at: `${short(x)} ${unit}` }));
+      const said = `${short(x)} ${unit}`;
+      svg.setAttribute("aria-label", atelier.t("chart.says", { title, values: words, at: said }));
       if (cursor === null) return;
       svg.append(
         drawn("line", { class: "chart-mark", x1: scale.px(x), x2: scale.px(x), y1: TOP, y2: HEIGHT - BOTTOM }),
-        drawn("text", { class: "chart-mark", x: Math.min(scale.px(x) + 5, scale.width - 60), y: TOP + 9 }, `${short(x)} ${unit}`),
-        ...values.flatMap(({ point }, i) => (
-          point ? [drawn("circle", { class: `chart-mark chart-dot chart-line-${i}`, cx: scale.px(point[0]), cy: scale.py(point[1]), r: 3.5 })] : []
-        )),
+        drawn("text", { class: "chart-mark", x: Math.min(scale.px(x) + 5, scale.width - 60), y: TOP + 9 }, said),
+        ...values.flatMap(({ point }, i) => (point ? [dot(point, i, 3.5, "chart-mark")] : [])),
       );
     }
 

@@ -1,6 +1,7 @@
-"""The pictures to learn from: folders and zips dropped on the train tab stay below ~/.atelier/pictures, as runs need them.
+"""The pictures to learn from: what was dropped on the train tab stays below ~/.atelier/pictures, as runs need it.
 
-The page calls such a set by its name, `{"set": "flowers"}`; where it may, also a folder of this machine, `{"path": ...}`.
+The page calls such a set by its name, `{"set": "flowers"}`; where it may, also a folder of this machine,
+`{"path": ...}`.
 """
 
 import contextlib
@@ -53,7 +54,8 @@ class Pictures:
         """Sets that were brought, the latest first."""
         if not self.root.is_dir():
             return []
-        found = [p for p in self.root.iterdir() if not p.name.startswith(".") and (p.is_dir() or p.suffix.lower() == ".zip")]
+        shown = (p for p in self.root.iterdir() if not p.name.startswith("."))
+        found = [p for p in shown if p.is_dir() or p.suffix.lower() == ".zip"]
         return [p.name for p in sorted(found, key=lambda p: p.stat().st_mtime, reverse=True)]
 
     def sets(self, data: Any) -> Answer:
@@ -68,7 +70,8 @@ class Pictures:
             return self.root / name
         if isinstance(source, dict) and isinstance(text := source.get("path"), str):
             if not self.services.paths:
-                raise DataError("this page may not read folders of the machine it runs on; drop the pictures here instead")
+                what = "this page may not read folders of the machine it runs on"
+                raise DataError(f"{what}; drop the pictures here instead")
             path = Path(text).expanduser()
             if not text or "\0" in text or not path.is_absolute():
                 raise DataError(f"{text[:200]!r} is no whole path; give one that begins at the root of the disk")
@@ -100,7 +103,7 @@ class Pictures:
         return {"count": arriving.dropped.count}
 
     def gathered(self, data: Any) -> Answer:
-        """All of a folder has arrived, or it was `stopped`: {source, skipped}. Raises DataError if no picture came."""
+        """All of a folder has come, or it was `stopped`: {source, skipped}. Raises DataError for no picture."""
         key = _upload(data)
         with self._guard:
             arriving = self._arriving.get(key)

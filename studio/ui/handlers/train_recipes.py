@@ -92,7 +92,8 @@ class Recipes:
         """The preset in a file that was brought, as `presets` tells of one. Raises StudioError."""
         text = _text(data, "file")
         if len(text) > MAX_PRESET_BYTES:
-            raise SettingError(f"the file is larger than {MAX_PRESET_BYTES >> 20} MiB, which no preset is; choose another")
+            limit = MAX_PRESET_BYTES >> 20
+            raise SettingError(f"the file is larger than {limit} MiB, which no preset is; choose another")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "preset.json"
             path.write_text(text, encoding="utf-8")

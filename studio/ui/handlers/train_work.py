@@ -1,10 +1,11 @@
-"""What takes long in the train tab: looking at pictures, measuring, films, checkpoints. Each is a task of the page's own desk.
+"""What takes long in the train tab: looking at pictures, measuring, films, checkpoints; each a task of the desk.
 
 A result that the page reads is JSON; a film and a checkpoint are files for the person.
 """
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from studio.sources import open_source
 from studio.timeline import timeline
 from studio.trainfilm import TrainFilm, film_training
 from studio.ui.desks import Kept, check_desk
-from studio.ui.handlers.restore_files import written
 from studio.ui.handlers.train_pictures import thumb
 from studio.ui.handlers.train_recipes import Recipes
 from studio.ui.handlers.train_runs import Runs
@@ -23,6 +23,8 @@ from studio.ui.services import Services
 from studio.ui.tasks import Stopped, Task, Work
 
 MEASURE_S = 45.0
+MAX_CARD = 300  # letters of each of a card's texts
+CARD = ("title", "data_note", "data_licence", "licence")
 THUMBS = 6  # of each finding
 TRIES = 3  # to read the newest state of a trainer at work
 SIDES = tuple(2**i for i in range(3, 12))
@@ -76,14 +78,16 @@ class TrainWork:
     def _plainly(self, report: Report) -> dict[str, Any]:
         """What the page shows of a report."""
         values = report.to_dict()
-        kept = {name: values[name] for name in ("pictures", "classes", "widths", "heights", "resolution", "largest", "cropped")}
+        told = ("pictures", "classes", "widths", "heights", "resolution", "largest", "cropped")
+        kept = {name: values[name] for name in told}
         source = open_source(Path(report.source))
         # of what is alike, all that it is like
         together = {kind: [name for group in values[kind] for name in group] for kind in ("copies", "alike")}
         findings = []
         for finding in values["findings"]:
-            names = together.get(finding["kind"], finding["names"]) if finding["kind"] not in ("unreadable", "classes") else []
-            found = [{"name": name, "picture": picture} for name in names[:THUMBS] if (picture := thumb(source, name))]
+            seen = finding["kind"] not in ("unreadable", "classes")
+            names = together.get(finding["kind"], finding["names"])[:THUMBS] if seen else []
+            found = [{"name": name, "picture": picture} for name in names if (picture := thumb(source, name))]
             findings.append({**finding, "names": list(finding["names"]), "thumbs": found})
         return {**kept, "findings": findings}
 
@@ -131,12 +135,13 @@ class TrainWork:
         return make
 
     def _export(self, data: Any) -> Work:
-        """A snapshot as a checkpoint folder with its card, in a zip."""
+        """A snapshot as a checkpoint folder in a zip, with a card that says what data["card"] does."""
         run, kimg = self._snapshot(data)
+        words = _card(data.get("card"))
 
         def make(task: Task) -> Kept:
             with self.services.desks.scratch(task.desk) as folder:
-                name = self._exported(run, kimg, folder / "whole").name
+                name = self._exported(run, kimg, folder / "whole", words).name
                 packed = shutil.make_archive(str(folder / "packed"), "zip", folder / "whole")
                 return self.services.desks.add(task.desk, Path(packed), f"{name}.zip")
 
@@ -151,22 +156,41 @@ class TrainWork:
             raise SettingError(f"{run.path.name} has no model {when}; choose another, or wait for its first tick")
         return run, kimg
 
-    def _exported(self, run: RunFolder, kimg: float | None, root: Path) -> Path:
-        """The folder within `root` of a snapshot, which bears its name."""
+    def _exported(
+        self, run: RunFolder, kimg: float | None, root: Path, words: Mapping[str, str] | None = None
+    ) -> Path:
+        """The folder within `root` of a snapshot, which bears its name; so does its card, unless `words` say more."""
         for left in reversed(range(TRIES)):
             chosen = self.trainer.snapshots(run)[-1] if kimg is None else kimg
             name = f"{run.path.name} {chosen:g} kimg"
             try:
-                return self.trainer.export(run, root / name, chosen, title=name)
+                return self.trainer.export(run, root / name, chosen, **{"title": name, **(words or {})})
             except (StudioError, FileNotFoundError) as error:
                 # A trainer at work keeps its newest two states: one may go while it is read.
                 if left and kimg is None:
                     continue
                 if isinstance(error, StudioError):
                     raise
-                raise RunError(f"the trainer has replaced its state at {chosen:g} kimg; choose a newer one") from error
+                replaced = f"the trainer has replaced its state at {chosen:g} kimg"
+                raise RunError(f"{replaced}; choose a newer one") from error
         raise AssertionError("the last try returns or raises")
 
 
+def _card(asked: Any) -> dict[str, str]:
+    """What the person says about a model, without what was left empty. Raises SettingError."""
+    words = {}
+    for name in CARD:
+        text = asked.get(name, "") if isinstance(asked, Mapping) else ""
+        if not isinstance(text, str):
+            raise SettingError(f"the card's {name} is no text; reload the page")
+        text = text.strip()
+        if len(text) > MAX_CARD or not text.isprintable():
+            has = f"{len(text)} letters" if len(text) > MAX_CARD else "several lines"
+            raise SettingError(f"the card's {name} has {has}; give one line of at most {MAX_CARD} letters")
+        if text:
+            words[name] = text
+    return words
+
+
 def _json(services: Services, desk: str, found: dict[str, Any]) -> Kept:
-    return written(services.desks, desk, json.dumps(found).encode(), "result.json")
+    return services.desks.write(desk, json.dumps(found).encode(), "result.json")

@@ -1,5 +1,5 @@
-// The train tab: a room in which a training is prepared, and one in which runs are watched. This part holds what both share;
-// train_pictures.js, train_recipe.js and train_runs.js follow it within the same function.
+// The train tab: a room in which a training is prepared, and one in which runs are watched. This part holds what both
+// share; train_pictures.js, train_recipe.js, train_use.js and train_runs.js follow it within the same function.
 const t = atelier.t.bind(atelier);
 const box = element.querySelector(".workshop");
 const find = (selector) => box.querySelector(selector);
@@ -17,6 +17,8 @@ const made = (tag, style = "", words = "") => {
   return one;
 };
 const put = (place, words) => { if (place.textContent !== words) place.textContent = words; };
+/** The message of a key that is put together; `otherwise` where the locales have none. */
+const told = (key, otherwise) => { const words = t(key); return words === key ? otherwise : words; };
 const complain = (sentence) => put(alertLine, sentence ?? t("live.lost"));
 
 // Its own desk: work that is begun here is none of the other tabs'.
@@ -80,7 +82,10 @@ box.addEventListener("click", (event) => {
 const finished = {}; // by job: what is done with its result
 let working = ""; // the job
 let idle = Promise.resolve();
-const placeOf = { look: "pictures", bring: "pictures", frames: "pictures", measure: "begin", explore: "runs", export: "runs", film: "runs" };
+const placeOf = {
+  look: "pictures", bring: "pictures", frames: "pictures", measure: "begin",
+  explore: "runs", export: "runs", film: "runs",
+};
 
 /** Begin a job, {job, ...}. Another look at pictures takes the place of one that is under way. */
 async function begin(asked) {
@@ -99,8 +104,8 @@ async function follow(report, job) {
   working = job;
   while (["waiting", "running"].includes(report.state)) {
     // a measurement takes its time whatever it finds
-    const fraction = working === "measure" ? Math.min(0.97, (performance.now() - began) / 1000 / props.measure_s) : report.fraction;
-    showWork({ ...report, fraction });
+    const passed = (performance.now() - began) / 1000 / props.measure_s;
+    showWork({ ...report, fraction: working === "measure" ? Math.min(0.97, passed) : report.fraction });
     await pause(document.hidden ? 3000 : wait);
     wait = Math.min(400, 1.5 * wait);
     if (!element.isConnected) return;
@@ -116,7 +121,8 @@ async function follow(report, job) {
     result = got.file ? JSON.parse(await got.file.text()) : null;
     if (!result) complain(got.error);
   } else if (report.state === "done") {
-    const sentence = await atelier.files.download(onDesk(server.take), report.file, (part) => showWork({ ...report, state: "running", fraction: part }));
+    const onWay = (part) => showWork({ ...report, state: "running", fraction: part });
+    const sentence = await atelier.files.download(onDesk(server.take), report.file, onWay);
     if (sentence) complain(sentence);
   }
   await server.stop({ desk }); // what has ended is forgotten
@@ -132,7 +138,9 @@ function showWork(report) {
   if (!place) return;
   const percent = Math.round(100 * report.fraction);
   place.hidden = false;
-  put(place.querySelector(".stage-work-note"), report.state === "waiting" ? t("stage.waiting", { ahead: report.ahead }) : report.note ? t(report.note, report.values) : "");
+  const note = report.note ? t(report.note, report.values) : "";
+  const waiting = report.state === "waiting" ? t("stage.waiting", { ahead: report.ahead }) : "";
+  put(place.querySelector(".stage-work-note"), waiting || note);
   put(place.querySelector(".stage-work-percent"), percent ? `${percent}%` : "");
   place.querySelector(".stage-progress").setAttribute("aria-valuenow", percent);
   place.querySelector(".stage-progress span").style.width = `${percent}%`;

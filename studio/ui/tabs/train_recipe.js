@@ -2,12 +2,14 @@
 // ---- 2: what is learned how; 3: how long it takes, and the start
 
 const MAIN = ["resolution", "kimg", "init", "mirror", "classes"]; // what everybody decides; the rest is folded away
-const TIMELESS = ["kimg", "seed", "tick_kimg", "sample_ticks", "keep_ticks", "init", "holdout"]; // change no step's duration
+// change no step's duration
+const TIMELESS = ["kimg", "seed", "tick_kimg", "sample_ticks", "keep_ticks", "init", "holdout", "fit"];
 const recipes = new Map(props.recipes.map((recipe) => [recipe.name, recipe]));
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+const OWN = ["init", "fit"]; // of these pictures: a preset leaves them alone
 let presets = [];
 let origins = { models: [], runs: [] };
-let wish = { preset: "", recipe: props.recipes[0].name, settings: {}, watching: {} }; // what differs from the defaults
+let wish = { preset: "", recipe: props.recipes[0].name, settings: {}, watching: {} }; // what is no default
 let lacks = t("train.lacks_pictures"); // what keeps the training from beginning, in a sentence
 let ownName = false; // the person has named the run
 
@@ -16,8 +18,8 @@ const fieldOf = (name) => recipe().fields.find((field) => field.name === name);
 const valueOf = (name) => wish.settings[name] ?? fieldOf(name)?.default ?? null;
 const sideOf = () => valueOf("resolution") ?? valueOf("size") ?? 64;
 const wished = () => ({ recipe: wish.recipe, settings: wish.settings, watching: wish.watching });
-const named = (preset) => { const key = `train.preset_${preset.name.replaceAll("-", "_")}`, words = t(key); return words === key ? preset.name : words; };
-const saysOf = (preset) => { const key = `train.says_${preset.name.replaceAll("-", "_")}`, words = t(key); return words === key ? preset.sentence : words; };
+const named = (preset) => told(`train.preset_${preset.name.replaceAll("-", "_")}`, preset.name);
+const saysOf = (preset) => told(`train.says_${preset.name.replaceAll("-", "_")}`, preset.sentence);
 
 // ---- presets
 
@@ -29,15 +31,17 @@ async function loadPresets() {
   showPresets();
 }
 function showPresets() {
-  const shown = presets.filter(({ name, bundled }) => props.gpu || !bundled || !name.startsWith("gpu-") || name === wish.preset);
-  find(".presets").replaceChildren(...shown.map((preset) => {
+  const fits = ({ name, bundled }) => props.gpu || !bundled || !name.startsWith("gpu-") || name === wish.preset;
+  find(".presets").replaceChildren(...presets.filter(fits).map((preset) => {
     const row = made("label", "preset"), radio = made("input"), words = made("span", "preset-words");
-    const here = preset.name === wish.preset, moved = here && !same([preset.recipe, preset.settings, preset.watching], [wish.recipe, wish.settings, wish.watching]);
+    const here = preset.name === wish.preset, held = [preset.recipe, preset.settings, preset.watching];
+    const moved = here && !same(held, [wish.recipe, wish.settings, wish.watching]);
     radio.type = "radio";
     radio.name = "train-preset";
     radio.checked = here;
     radio.addEventListener("change", () => choosePreset(preset.name));
-    words.append(made("b", "", named(preset)), ...(moved ? [made("i", "preset-moved", t("train.moved"))] : []), made("small", "", saysOf(preset)));
+    words.append(made("b", "", named(preset)), ...(moved ? [made("i", "preset-moved", t("train.moved"))] : []));
+    words.append(made("small", "", saysOf(preset)));
     row.append(radio, words);
     if (!preset.bundled) {
       const drop = made("button", "preset-drop", "×");
@@ -57,9 +61,9 @@ function showPresets() {
 function choosePreset(name) {
   const preset = presets.find((one) => one.name === name);
   if (!preset) return;
-  const init = preset.settings.init ?? wish.settings.init; // what to begin from is the person's choice, not the preset's
+  const kept = OWN.filter((one) => one in wish.settings).map((one) => [one, wish.settings[one]]);
   wish = { preset: name, recipe: preset.recipe, settings: { ...preset.settings }, watching: { ...preset.watching } };
-  if (init) wish.settings.init = init;
+  for (const [one, value] of kept) if (fieldOf(one)) wish.settings[one] ??= value;
   showForm();
   changed();
 }
@@ -101,23 +105,28 @@ function setField(name, value, part = "settings") {
 function showForm() {
   const open = document.activeElement?.dataset?.field; // a form that is made anew gives the focus back
   const fields = recipe().fields, part = (some, style) => some.map((field) => control(field, "settings", style));
-  find(".fields-main").replaceChildren(...MAIN.map(fieldOf).filter(Boolean).map((field) => control(field, "settings", "main")));
+  const main = MAIN.map(fieldOf).filter(Boolean);
+  find(".fields-main").replaceChildren(...main.map((field) => control(field, "settings", "main")));
   const rest = fields.filter(({ name }) => !MAIN.includes(name));
   const advanced = made("details", "more");
   advanced.append(made("summary", "", t("train.advanced")), ...part(rest.filter((field) => field.advanced), "plain"));
   advanced.open = find(".fields-more > details")?.open ?? false;
-  find(".fields-more").replaceChildren(recipeMenu(), ...part(rest.filter((field) => !field.advanced), "plain"), advanced);
+  const plain = part(rest.filter((field) => !field.advanced), "plain");
+  find(".fields-more").replaceChildren(recipeMenu(), ...plain, advanced);
   find(".fields-watching").replaceChildren(...props.watching.map((field) => control(field, "watching", "plain")));
   if (open) find(`[data-field="${open}"]`)?.focus({ preventScroll: true });
 }
 
 function recipeMenu() {
-  const row = made("label", "row"), menu = made("select"), says = made("small", "", recipe().description);
+  const row = made("label", "row"), menu = made("select");
+  const says = made("small", "", told(`train.method_${wish.recipe}`, recipe().description));
+  const offered = props.recipes.filter(({ needs }) => props.paths || needs.length < 2);
   menu.dataset.field = "recipe";
-  menu.append(...props.recipes.filter(({ needs }) => props.paths || needs.length < 2).map(({ name }) => new Option(name, name, false, name === wish.recipe)));
+  menu.append(...offered.map(({ name }) => new Option(name, name, false, name === wish.recipe)));
   menu.addEventListener("change", () => {
     const fields = new Set(recipes.get(menu.value).fields.map(({ name }) => name));
-    const kept = MAIN.filter((name) => fields.has(name) && name in wish.settings).map((name) => [name, wish.settings[name]]);
+    const stays = [...MAIN, ...OWN].filter((name) => fields.has(name) && name in wish.settings);
+    const kept = stays.map((name) => [name, wish.settings[name]]);
     wish = { ...wish, preset: "", recipe: menu.value, settings: Object.fromEntries(kept) };
     showForm();
     changed();
@@ -126,27 +135,31 @@ function recipeMenu() {
   return row;
 }
 
+const UNITS = ["px", "kimg"]; // that are read in any language
 function control(field, part, style) {
   const { name, kind, many, optional, choices, unit, help, low, high } = field;
   const value = wish[part][name] ?? field.default, main = style === "main";
   const row = made("label", kind === "bool" ? "tick" : "row");
-  const label = made("span", "", main ? t(`train.field_${name}`) : name);
+  const label = made("span", "", told(`train.setting_${name}`, name));
+  const flag = UNITS.includes(unit) ? `${name} · ${unit}` : name; // what the command line calls it
+  if (!main) label.append(made("small", "", flag));
   let input = made("input");
   if (name === "init") input = originMenu(value);
-  else if (name === "resolution" && main) input = sizes(field, value);
+  else if (name === "resolution") input = sizes(field, value);
   else if (kind === "bool") { input.type = "checkbox"; input.checked = Boolean(value); }
   else if (choices) {
     input = made("select");
     input.append(...choices.map((one) => new Option(one, one, false, one === value)));
   } else {
     input.type = many || kind === "str" ? "text" : "number";
-    if (input.type === "number") Object.assign(input, { step: "any", ...(low !== null && { min: low }), ...(high !== null && { max: high }) });
+    const limits = { step: "any", ...(low !== null && { min: low }), ...(high !== null && { max: high }) };
+    if (input.type === "number") Object.assign(input, limits);
     input.value = value === null ? "" : Array.isArray(value) ? value.join(", ") : value;
     input.placeholder = optional ? t("train.by_itself") : "";
   }
   input.dataset.field = part === "settings" ? name : `${part}-${name}`;
   input.addEventListener("change", () => setField(name, read(field, input), part));
-  const words = main ? (props.infos.includes(name) ? t(`train.info_${name}`) : "") : unit ? `${help} (${unit})` : help;
+  const words = told(`train.about_${name}`, help);
   const more = words ? [made("small", "", words)] : [];
   if (name === "classes" && main) row.hidden = !(report && Object.keys(report.classes).length);
   row.append(...(kind === "bool" ? [input, label] : [label, input]), ...more);
@@ -198,7 +211,8 @@ function showEstimate() {
   const pace = paces()[paceKey()], kimg = Number(valueOf("kimg")) || 0;
   const values = { side: sideOf(), kimg: rounded(kimg) };
   const memory = pace?.memory_bytes ? t("train.memory", { size: gigabytes(pace.memory_bytes) }) : "";
-  const says = pace ? t("train.takes", { ...values, time: duration(kimg * pace.seconds_per_kimg) }) : t("train.unmeasured", values);
+  const takes = (seconds) => t("train.takes", { ...values, time: duration(seconds) });
+  const says = pace ? takes(kimg * pace.seconds_per_kimg) : t("train.unmeasured", values);
   put(find(".estimate-says"), [says, memory].filter(Boolean).join(" "));
   put(find("[data-do=measure]"), t(pace ? "train.measure_again" : "train.measure"));
 }
@@ -206,9 +220,11 @@ function showEstimate() {
 let checking = null;
 function changed() {
   if (!ownName) {
-    const base = source ? (report?.name ?? source.set ?? source.path.split(/[\\/]/).filter(Boolean).at(-1) ?? "") : "";
+    const folder = source?.path?.split(/[\\/]/).filter(Boolean).at(-1);
+    const base = source ? (report?.name ?? source.set ?? folder ?? "") : "";
     const preset = presets.find(({ name }) => name === wish.preset);
-    find(".run-name").value = base ? freeName([base.replace(/\.zip$/i, ""), preset?.name ?? wish.recipe].join(" ")) : "";
+    const whole = [base.replace(/\.zip$/i, ""), preset?.name ?? wish.recipe].join(" ");
+    find(".run-name").value = base ? freeName(whole) : "";
   }
   atelier.keep("train.wish", wish);
   showPresets();
@@ -218,7 +234,8 @@ function changed() {
   checking = setTimeout(check, 250);
 }
 function freeName(base) {
-  const plain = base.replace(/[^\p{L}\p{N}_ .-]/gu, "_").replace(/^[^\p{L}\p{N}]+/u, "").slice(0, 70).trim().replace(/\.+$/, "");
+  const allowed = base.replace(/[^\p{L}\p{N}_ .-]/gu, "_").replace(/^[^\p{L}\p{N}]+/u, "");
+  const plain = allowed.slice(0, 70).trim().replace(/\.+$/, "");
   for (let i = 1; ; i++) {
     const name = i === 1 ? plain : `${plain} ${i}`;
     if (!runs.some((run) => run.name === name)) return name;
@@ -226,10 +243,15 @@ function freeName(base) {
 }
 let previewed = "";
 async function check() {
-  const asked = JSON.stringify([source, wished(), find(".run-name").value]);
-  const answer = await server.check({ source, ...wished(), name: find(".run-name").value.trim() });
-  if (asked !== JSON.stringify([source, wished(), find(".run-name").value])) return;
-  lacks = answer?.error ?? (!source ? t("train.lacks_pictures") : report && report.pictures < 2 ? t("train.lacks_readable") : !find(".run-name").value.trim() ? t("train.lacks_name") : "");
+  const asking = () => JSON.stringify([source, wished(), find(".run-name").value]);
+  const asked = asking(), name = find(".run-name").value.trim();
+  const answer = await server.check({ source, ...wished(), name });
+  if (asked !== asking()) return;
+  lacks = "";
+  if (!name) lacks = t("train.lacks_name");
+  if (report && report.pictures < 2) lacks = t("train.lacks_readable");
+  if (!source) lacks = t("train.lacks_pictures");
+  lacks = answer?.error ?? lacks;
   put(find(".begin .command"), answer?.command ?? "");
   light();
   if (answer?.error || !report) return;
@@ -250,7 +272,8 @@ Object.assign(actions, {
     starting = true;
     light();
     complain("");
-    const answer = await server.start({ source, ...wished(), name: find(".run-name").value.trim(), restart: find(".run-restart").checked });
+    const name = find(".run-name").value.trim(), restart = find(".run-restart").checked;
+    const answer = await server.start({ source, ...wished(), name, restart });
     starting = false;
     light();
     if (!answer?.run) return complain(answer?.error);
@@ -259,9 +282,15 @@ Object.assign(actions, {
     enter("runs");
   },
   copy: async () => {
-    try { await navigator.clipboard.writeText(find(".begin .command").textContent); put(find("[data-do=copy]"), t("train.copied")); }
-    catch { getSelection().selectAllChildren(find(".begin .command")); }
+    try {
+      await navigator.clipboard.writeText(find(".begin .command").textContent);
+      put(find("[data-do=copy]"), t("train.copied"));
+    } catch { getSelection().selectAllChildren(find(".begin .command")); }
     setTimeout(() => put(find("[data-do=copy]"), t("train.copy")), 2000);
   },
 });
-find(".run-name").addEventListener("input", () => { ownName = find(".run-name").value.trim() !== ""; clearTimeout(checking); checking = setTimeout(check, 250); });
+find(".run-name").addEventListener("input", () => {
+  ownName = find(".run-name").value.trim() !== "";
+  clearTimeout(checking);
+  checking = setTimeout(check, 250);
+});

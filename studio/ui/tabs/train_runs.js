@@ -26,7 +26,9 @@ async function refresh() {
   find(".workshop-count").classList.toggle("busy", alive > 0);
   if (before !== JSON.stringify(runs.map(({ name }) => name))) loadOrigins();
   if (room !== "runs") return;
-  if (!runs.some(({ name }) => name === chosen)) select(runs.find(({ state }) => ALIVE.includes(state))?.name ?? runs[0]?.name ?? "", false);
+  if (!runs.some(({ name }) => name === chosen)) {
+    select((runs.find(({ state }) => ALIVE.includes(state)) ?? runs[0])?.name ?? "", false);
+  }
   showRuns();
   if (chosen) await followRun();
   else find(".watched").hidden = true;
@@ -44,8 +46,10 @@ function showRuns() {
     row.setAttribute("aria-selected", here);
     row.tabIndex = here ? 0 : -1;
     row.dataset.state = run.state;
-    put(row.querySelector(".run-state"), run.state === "queued" ? t("train.place", { place: run.place }) : stateOf(run));
-    put(row.querySelector(".run-kimg"), run.kimg || run.total ? `${rounded(run.kimg)} / ${rounded(run.total)} kimg` : "");
+    const now = run.state === "queued" ? t("train.place", { place: run.place }) : stateOf(run);
+    put(row.querySelector(".run-state"), now);
+    const far = run.kimg || run.total ? `${rounded(run.kimg)} / ${rounded(run.total)} kimg` : "";
+    put(row.querySelector(".run-kimg"), far);
     row.querySelector(".run-bar span").style.width = `${100 * share}%`;
     if (run.thumb) {
       row.dataset.sample = run.sample;
@@ -56,7 +60,8 @@ function showRuns() {
   for (const gone of rows.values()) gone.remove();
 }
 function runRow(name) {
-  const row = made("button", "run"), img = made("img"), words = made("span", "run-words"), bar = made("span", "run-bar");
+  const row = made("button", "run"), img = made("img");
+  const words = made("span", "run-words"), bar = made("span", "run-bar");
   row.dataset.run = name;
   row.setAttribute("role", "option");
   img.alt = "";
@@ -104,7 +109,9 @@ async function followRun() {
   following = true;
   const name = chosen;
   try {
-    const answer = await server.follow({ run: name, have: facts ? { ticks: facts.stamp, samples: samples.length, pairs: facts.pairs, log: find(".watched-details").open ? facts.log_size : -1 } : {} });
+    const log = find(".watched-details").open ? facts?.log_size : -1;
+    const have = facts ? { ticks: facts.stamp, samples: facts.timeline, log } : {};
+    const answer = await server.follow({ run: name, have });
     if (name !== chosen) return;
     if (!answer?.name) { if (answer?.error) complain(answer.error); return; }
     facts = { ...facts, ...answer };
@@ -118,17 +125,27 @@ function showRun(answer) {
   find(".watched").dataset.state = state;
   put(find(".watched-title b"), facts.name);
   put(find(".watched-title .chip"), state === "queued" ? t("train.place", { place: facts.place }) : stateOf(facts));
-  put(find(".watched-facts"), [facts.recipe, facts.side ? `${facts.side} px` : "", facts.pictures ? t("train.count", { count: facts.pictures.toLocaleString() }) : "", facts.data].filter(Boolean).join(" · "));
+  const count = facts.pictures ? t("train.count", { count: facts.pictures.toLocaleString() }) : "";
+  const about = [facts.recipe, facts.side ? `${facts.side} px` : "", count, facts.data];
+  put(find(".watched-facts"), about.filter(Boolean).join(" · "));
   const share = total ? Math.min(1, kimg / total) : 0, bar = find(".watched-head .stage-progress");
   bar.firstElementChild.style.width = `${100 * share}%`;
   bar.setAttribute("aria-valuenow", Math.round(100 * share));
-  const pace = [busy && facts.images_per_s ? t("train.pace", { n: rounded(facts.images_per_s) }) : "", alive && facts.memory_bytes ? gigabytes(facts.memory_bytes) : ""];
-  put(find(".watched-progress"), [total ? t("train.done_of", { kimg: rounded(kimg), total: rounded(total) }) : "", ...pace].filter(Boolean).join(" · "));
-  put(find(".watched-left"), busy && facts.eta_s ? t("train.left", { time: duration(facts.eta_s) }) : facts.trained_s && !busy ? t("train.trained", { time: duration(facts.trained_s) }) : "");
-  const telling = ["failed", "interrupted"].includes(state) || (state === "done" && kimg < total); // done early: it says why
+  const pace = [
+    total ? t("train.done_of", { kimg: rounded(kimg), total: rounded(total) }) : "",
+    busy && facts.images_per_s ? t("train.pace", { n: rounded(facts.images_per_s) }) : "",
+    alive && facts.memory_bytes ? gigabytes(facts.memory_bytes) : "",
+  ];
+  put(find(".watched-progress"), pace.filter(Boolean).join(" · "));
+  const left = busy && facts.eta_s ? t("train.left", { time: duration(facts.eta_s) }) : "";
+  const trained = facts.trained_s && !busy ? t("train.trained", { time: duration(facts.trained_s) }) : "";
+  put(find(".watched-left"), left || trained);
+  // done early: it says why
+  const telling = ["failed", "interrupted"].includes(state) || (state === "done" && kimg < total);
   put(find(".watched-message"), telling ? facts.message : "");
   const can = {
-    pause: ["starting", "running"].includes(state), stop: [...ALIVE, "queued", "interrupted"].includes(state) && state !== "stopping",
+    pause: ["starting", "running"].includes(state),
+    stop: [...ALIVE, "queued", "interrupted"].includes(state) && state !== "stopping",
     resume: ["paused", "pausing"].includes(state) || (ENDED.includes(state) && facts.begun),
     kill: state === "stopping",
   };
@@ -141,7 +158,7 @@ function showRun(answer) {
     length.value = state === "done" ? 2 * total : total;
   }
   find(".watched-buttons [data-do=like]").hidden = !facts.settings || !recipes.has(facts.recipe);
-  find(".warnings").replaceChildren(...(facts.warnings ?? []).slice(-4).map(showWarning));
+  showWarnings(facts.warnings ?? []);
   if (answer.samples) showTimeline(answer.samples);
   if (answer.series) showCharts(answer.series);
   showUse();
@@ -153,12 +170,24 @@ function showRun(answer) {
 find(".watched-details").addEventListener("toggle", () => { if (facts) { facts.log_size = -2; followRun(); } });
 
 const WARNED = ["collapse", "memorisation", "overfitting", "diverged", "unmeasured"];
+const MILD = ["diverged", "unmeasured"]; // nothing need be done
 function showWarning({ warning, message, kimg }) {
-  const row = made("li", warning === "unmeasured" ? "" : "grave"), words = made("div");
-  const what = WARNED.includes(warning) ? t(`train.warn_${warning}`) : warning;
-  words.append(made("b", "", t("train.warned", { what, kimg: rounded(kimg) })), made("p", "", message));
+  const row = made("li", MILD.includes(warning) ? "" : "grave"), words = made("div"), more = made("details");
+  const known = WARNED.includes(warning), what = known ? t(`train.warn_${warning}`) : warning;
+  words.append(made("b", "", t("train.warned", { what, kimg: rounded(kimg) })));
+  if (known) {
+    more.append(made("summary", "", t("train.measured")), made("p", "finding-names", message));
+    words.append(made("p", "", t(`train.advice_${warning}`)), more);
+  } else words.append(made("p", "", message));
   row.append(words);
   return row;
+}
+let warned = "";
+function showWarnings(found) {
+  const key = JSON.stringify(found);
+  if (key === warned) return; // what is unfolded stays so
+  warned = key;
+  find(".warnings").replaceChildren(...found.toReversed().map(showWarning));
 }
 
 // ---- what is asked of it
@@ -170,7 +199,8 @@ find(".watched-head").addEventListener("click", async (event) => {
   const name = chosen, button = event.target.closest("[data-act]");
   button.disabled = true;
   const length = Number(find(".watched-up-to input").value);
-  const answer = await server.act({ run: name, act, ...(act === "resume" && ENDED.includes(facts?.state) && { kimg: length }) });
+  const longer = act === "resume" && ENDED.includes(facts?.state);
+  const answer = await server.act({ run: name, act, ...(longer && { kimg: length }) });
   button.disabled = false;
   if (answer?.error || !answer) return complain(answer?.error);
   if (act === "delete") { find(".watched-sure").hidden = true; chosen = ""; facts = null; }
@@ -202,7 +232,11 @@ const compare = atelier.compare(frame, { key: "train.compare", enabled: () => he
 
 function showTimeline(kimgs) {
   const latest = place < 0 || place >= samples.length - 1;
+  const was = samples;
   samples = kimgs;
+  // Of a long run the page has as many as it can show, others each time: a moment is found again by its age.
+  const again = (i) => (i === null || !(i in was) ? i : Math.max(0, samples.findLastIndex((kimg) => kimg <= was[i])));
+  [place, held] = [again(place), again(held)];
   find(".watched-samples").hidden = !samples.length;
   range.max = Math.max(0, samples.length - 1);
   if (latest && !playing) place = samples.length - 1; // who looks at the end stays there
@@ -279,7 +313,8 @@ Object.assign(actions, {
   film: () => begin({ job: "film", run: chosen }),
   picture: async () => {
     const picture = await pictureAt(place);
-    if (picture) atelier.files.save(await (await fetch(picture)).blob(), `${chosen} ${samples[place]} kimg.jpg`);
+    if (!picture) return;
+    atelier.files.save(await (await fetch(picture)).blob(), `${chosen} ${samples[place]} kimg.jpg`);
   },
 });
 
@@ -287,6 +322,8 @@ Object.assign(actions, {
 
 function showCharts(series) {
   const findLine = (name) => Object.keys(series).filter((key) => key === name || key.endsWith(`-${name}`));
+  const label = (key) => told(`train.line_${key.split("-").at(-1)}`, key);
+  const line = (key) => ({ name: label(key), points: series[key][0].map((x, i) => [x, series[key][1][i]]) });
   const to = Math.max(facts.kimg || 0, ...Object.values(series).map(([kimg]) => kimg.at(-1) ?? 0));
   for (const { name, lines, zero } of CHARTS) {
     const found = lines.flatMap(findLine).filter((key) => series[key][0].length);
@@ -296,43 +333,20 @@ function showCharts(series) {
       find(".charts").append(one);
       charts.set(name, atelier.chart(one, { title: t(`train.chart_${name}`), unit: "kimg", zero }));
     }
-    const label = (key) => { const words = t(`train.line_${key.split("-").at(-1)}`); return words.startsWith("train.") ? key : words; };
-    charts.get(name).show(found.map((key) => ({ name: label(key), points: series[key][0].map((x, i) => [x, series[key][1][i]]) })), 0, to);
+    charts.get(name).show(found.map(line), 0, to);
   }
   find(".watched-charts").hidden = !charts.size;
 }
 
-// ---- what it may be used for
+// ---- samples beside what they are most like
 
-let useShown = "";
-function showUse() {
-  const { snapshots = [], best } = facts, menu = find(".watched-use select"), key = JSON.stringify([chosen, snapshots, best]);
-  find(".watched-use").hidden = !snapshots.length;
-  find("[data-do=explore]").hidden = !facts.explorable;
-  if (key === useShown) return;
-  useShown = key;
-  const had = menu.value, newest = snapshots.at(-1);
-  menu.replaceChildren(...snapshots.toReversed().map((kimg) => {
-    const what = [kimg === newest ? t("train.newest") : "", kimg === best ? t("train.best") : ""];
-    return new Option([t("train.at", { kimg: rounded(kimg) }), ...what].filter(Boolean).join(" · "), kimg === newest ? "" : kimg);
-  }));
-  if (had && snapshots.includes(Number(had))) menu.value = had;
-}
-// No number is the newest there is by the time it is asked for: a trainer at work drops its older states.
-const snapshot = () => (find(".watched-use select").value ? Number(find(".watched-use select").value) : null);
-actions.explore = () => begin({ job: "explore", run: chosen, kimg: snapshot() });
-actions.export = () => begin({ job: "export", run: chosen, kimg: snapshot() });
-finished.explore = async ({ model }) => {
-  const words = t("explore.title");
-  [...document.querySelectorAll("#tabs [role=tab]")].find((tab) => tab.textContent.trim() === words)?.click();
-  // Its controls report what they hold as they appear: the model is set once they have. Seeds and dials stay as they are.
-  for (let i = 0; i < 100 && !atelier.live.explore?.good; i++) await pause(200);
-  await pause(300);
-  atelier.live.explore?.set({ model });
-};
-
+const BY_HEART = 25; // %, as train/health.py judges
 async function showPairs() {
-  if (!facts.pairs || facts.pairs === facts.pairs_shown) { find(".watched-pairs").hidden = !facts.pairs; return; }
+  if (!facts.pairs) find(".watched-pairs").hidden = true;
+  const share = facts.series?.copies?.[1].at(-1);
+  const values = { share: Math.round(100 * share), limit: BY_HEART };
+  put(find(".pairs-share"), share === undefined ? "" : t("train.pairs_share", values));
+  if (!facts.pairs || facts.pairs === facts.pairs_shown) return;
   facts.pairs_shown = facts.pairs;
   const name = chosen, answer = await server.nearest({ run: name });
   if (name !== chosen || !answer?.picture) return;
@@ -348,7 +362,8 @@ async function loadOrigins() {
   showForm();
 }
 const keptWish = atelier.recall("train.wish"), keptSource = atelier.recall("train.source");
-if (keptWish && recipes.has(keptWish.recipe) && typeof keptWish.settings === "object") wish = { ...wish, ...keptWish };
+const goodWish = keptWish && recipes.has(keptWish.recipe) && typeof keptWish.settings === "object";
+if (goodWish) wish = { ...wish, ...keptWish };
 const known = new Set(recipe().fields.map(({ name }) => name));
 wish.settings = Object.fromEntries(Object.entries(wish.settings).filter(([name]) => known.has(name)));
 showForm();
@@ -359,7 +374,8 @@ enter(room);
 (async () => {
   const report = await server.watch({ desk, shown: 0 });
   if (report?.state) idle = follow(report);
-  if (keptSource && typeof keptSource === "object") useSource(keptSource, !(report?.state && report.values?.job === "look"));
+  const looking = report?.state && report.values?.job === "look";
+  if (keptSource && typeof keptSource === "object") useSource(keptSource, !looking);
   else { showPictures(); changed(); }
   for (;;) {
     await pause(document.hidden ? 4000 : 1500);
