@@ -18,7 +18,8 @@ from train.recipes.damage import paint_classes
 
 SIDE = 512  # px of the pictures
 LEVEL = round(SuggestSettings().threshold * (LEVELS - 1))  # from which the studio takes it for damage
-CRACK_AIM = 0.75  # F1
+CRACK_AIM = 0.75  # F1, within the tolerance
+TOLERANCE = 2  # px
 SHEET_ROWS = 8
 
 Figures = dict[str, dict[str, float]]  # by class
@@ -33,7 +34,8 @@ def find_all(openers: Openers, restorer: Restorer, cases: int) -> tuple[Figures,
     chosen = squares(openers, SIDE, cases)
     if not chosen:
         raise DataError(f"no held-out picture has {SIDE} px on its shorter side; give larger ones (--unseen)")
-    tallies, marked = {name: Tally() for name in CLASSES}, {name: [] for name in CLASSES}
+    exact, near = ({name: Tally(tolerance) for name in CLASSES} for tolerance in (0, TOLERANCE))
+    marked: dict[str, list[float]] = {name: [] for name in CLASSES}
     rows: list[Row] = []
     for number, (_, image) in enumerate(chosen):
         levels = (to_tensor(image)[0].numpy() + 1) / 2
@@ -46,11 +48,12 @@ def find_all(openers: Openers, restorer: Restorer, cases: int) -> tuple[Figures,
             raise CapabilityError(f"{kinds}; choose another detector")
         for name in known:
             plane = found.classes.index(name)
-            tallies[name].add(found.levels[plane], truth[CLASSES.index(name)])
+            for tally in (exact[name], near[name]):
+                tally.add(found.levels[plane], truth[CLASSES.index(name)])
             marked[name].append(float((untouched.levels[plane] >= LEVEL).mean()))
         if number < SHEET_ROWS:
             rows.append(_row(worn, truth, found, image, untouched))
-    figures = {name: _figures(tally, marked[name]) for name, tally in tallies.items() if marked[name]}
+    figures = {name: _figures(exact[name], near[name], marked[name]) for name in CLASSES if marked[name]}
     print_found(figures, len(chosen))
     return figures, rows
 
@@ -59,22 +62,22 @@ def suggest(restorer: Restorer, image: Image.Image) -> Suggestion:
     return restorer.suggest(Picture(np.asarray(image), "PNG", 8, b"", b""))
 
 
-def _figures(tally: Tally, marked: list[float]) -> dict[str, float]:
-    best = tally.best_level()
+def _figures(exact: Tally, near: Tally, marked: list[float]) -> dict[str, float]:
+    best = near.best_level()
     return {
-        **tally.scores(LEVEL), "best F1": tally.scores(best)["F1"], "at": best / (LEVELS - 1),
-        "pixels": float(tally.damaged.sum()), "marked": sum(marked) / len(marked),
+        **near.scores(LEVEL), "exact F1": exact.scores(LEVEL)["F1"], "best F1": near.scores(best)["F1"],
+        "at": best / (LEVELS - 1), "pixels": float(near.damaged.sum()), "marked": sum(marked) / len(marked),
     }
 
 
 def print_found(figures: Figures, cases: int) -> None:
     rows = []
     for name, of in figures.items():
-        scores = [f"{of[key]:.3f}" for key in ("precision", "recall", "F1", "best F1")]
+        scores = [f"{of[key]:.3f}" for key in ("precision", "recall", "F1", "exact F1", "best F1")]
         aim = verdict(of["F1"], CRACK_AIM) if name == "crack" and of["pixels"] else ""
         rows.append([name, f"{of['pixels']:.0f}", *scores, f"{of['at']:.2f}", f"{of['marked']:.2%}", aim])
-    columns = ["", "px", "precision", "recall", "F1", "best F1", "at", "marked on untouched", ""]
-    title = f"Damage in {cases} aged pictures of {SIDE} px, by pixels, at a threshold of {LEVEL / (LEVELS - 1):.2g}"
+    columns = ["", "px", "precision", "recall", "F1", "exact F1", "best F1", "at", "marked on untouched", ""]
+    title = f"Damage in {cases} aged pictures of {SIDE} px, within {TOLERANCE} px, at a threshold of {LEVEL / (LEVELS - 1):.2g}"
     print(table(title, columns, rows), end="\n\n", flush=True)
 
 

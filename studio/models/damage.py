@@ -26,7 +26,7 @@ RARE = -3.0  # what it says of every pixel at first, as a logit: one in twenty i
 @dataclass(frozen=True)
 class DamageConfig(Config):
     widths: tuple[int, ...] = setting(
-        (16, 24, 32, 48, 64), "channels at 1, 1/2, 1/4 ... of the side", low=4, high=1024
+        (16, 24, 32, 48, 64, 96), "channels at 1, 1/2, 1/4 ... of the side", low=4, high=1024
     )
 
 
@@ -74,8 +74,8 @@ class DamageNetwork(nn.Module):
         self.multiple = 2 ** (len(widths) - 1)
         self.down = nn.ModuleList([Stage(3 + 2 * len(WINDOWS), widths[0])])
         self.down.extend(Stage(a, b, stride=2) for a, b in zip(widths, widths[1:]))
-        self.narrow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in reversed(list(zip(widths, widths[1:]))))
-        self.up = nn.ModuleList(Stage(a, a) for a in reversed(widths[:-1]))
+        self.narrow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in zip(widths, widths[1:]))
+        self.up = nn.ModuleList(Stage(a, a) for a in widths[:-1])
         self.judge = nn.Conv2d(widths[0], len(CLASSES), 3, padding=1)
         nn.init.constant_(self.judge.bias, RARE)
         self.to(memory_format=torch.channels_last)
@@ -89,7 +89,7 @@ class DamageNetwork(nn.Module):
         for stage in self.down:
             x = stage(x)
             sizes.append(x)
-        for narrow, stage, same in zip(self.narrow, self.up, sizes[-2::-1]):
+        for narrow, stage, same in reversed(list(zip(self.narrow, self.up, sizes))):
             # narrowed before it is enlarged: a quarter of the work
             x = stage(F.interpolate(narrow(x), scale_factor=2, mode="bilinear") + same)
         return self.judge(x)[:, :, :height, :width]

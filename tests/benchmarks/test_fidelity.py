@@ -74,9 +74,22 @@ def test_a_tally_knows_every_threshold() -> None:
     # of 128 and more: two of three are damaged, and two are not
     assert tally.scores(128) == {"precision": 0.5, "recall": pytest.approx(2 / 3), "F1": pytest.approx(4 / 7)}
     assert tally.scores(100)["recall"] == 1
-    assert 100 >= tally.best_level() and tally.scores(tally.best_level())["F1"] == 0.75
+    assert 100 >= tally.best_level() and tally.scores(tally.best_level())["F1"] == pytest.approx(0.75)
     tally.add(levels, truth)
     assert tally.scores(128)["F1"] == pytest.approx(4 / 7)
+
+
+def test_a_tally_forgives_what_is_near() -> None:
+    levels, truth = np.zeros((9, 9), np.uint8), np.zeros((9, 9), bool)
+    levels[:, 2] = levels[0, 8] = 200  # a line beside the crack, and a pixel far from it
+    truth[:, 4] = True
+    scores = {}
+    for tolerance in (0, 1, 2):
+        tally = Tally(tolerance)
+        tally.add(levels, truth)
+        scores[tolerance] = tally.scores(128)
+    assert scores[0]["F1"] == scores[1]["F1"] == 0
+    assert scores[2]["precision"] == pytest.approx(0.9) and scores[2]["recall"] == 1
 
 
 def test_a_tally_of_nothing_has_nothing_wrong() -> None:

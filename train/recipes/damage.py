@@ -25,10 +25,10 @@ COLOURS = ((1, -1, -1), (-1, 1, -1), (-1, -0.4, 1), (1, 1, -1))  # of the classe
 
 @dataclass(frozen=True)
 class DamageSettings(LoopConfig):
-    resolution: int = setting(128, "side of the crops", low=32, high=1024, unit="px")
-    batch: int = setting(16, "pictures a step, over all processes", low=2, high=1024)
+    resolution: int = setting(256, "side of the crops", low=32, high=1024, unit="px")
+    batch: int = setting(6, "pictures a step, over all processes", low=2, high=1024)
     widths: tuple[int, ...] = setting(
-        (16, 24, 32, 48, 64), "channels at 1, 1/2, 1/4 ... of the side", low=4, high=1024, advanced=True
+        (16, 24, 32, 48, 64, 96), "channels at 1, 1/2, 1/4 ... of the side", low=4, high=1024, advanced=True
     )
     lr: float = setting(0.002, "Adam's learning rate", low=1e-7, high=0.1)
     rarity: float = setting(
