@@ -10,11 +10,11 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from studio.checkpoint import CARD, INFO, WEIGHTS, load_network
-from studio.errors import CheckpointError
+from studio.errors import CheckpointError, stop_if
 from studio.files import disk_errors, whole_folder
 from studio.hub.install import (
     FOREIGN, MAX_CARD, MAX_PICTURE, MAX_PICTURES, PICTURES, free_name, keep_network, working_folder,
@@ -30,26 +30,28 @@ def name_for(file: str) -> str:
     return stem[:80].strip(" .-") or "model"
 
 
-def adopt(path: Path, file: str, name: str, root: Path) -> Path:
+def adopt(path: Path, file: str, name: str, root: Path, cancelled: Callable[[], bool] = lambda: False) -> Path:
     """Install a file under `name`; its folder, or its file for a network that restores pictures.
 
     file: what the person calls it. root: the library's folder for the person's own models. Nothing that is installed
-    is replaced. Raises SettingError for a name that is taken or none, CheckpointError, DiskError.
+    is replaced. Raises SettingError for a name that is taken or none, CheckpointError, DiskError; Cancelled once
+    `cancelled` says so, and then nothing is installed.
     """
     free_name(name, None, root)
     with working_folder(root) as work:
         made = work / "made"
         if members := _checkpoint_in(path):
-            _unpack(path, members, made)
+            _unpack(path, members, made, cancelled)
             _check_loads(made, file)
         else:
             from studio.formats import convert
 
             named = _named(path, file, work)
             try:
-                convert(named, made)
+                convert(named, made, cancelled)
             except CheckpointError as error:
                 return keep_network(named, name, None, {}, error)
+        stop_if(cancelled)
         with whole_folder(root / name) as beside:
             for part in made.iterdir():
                 os.replace(part, beside / part.name)
@@ -81,7 +83,9 @@ def _checkpoint_in(path: Path) -> Mapping[str, zipfile.ZipInfo]:
     return {}
 
 
-def _unpack(path: Path, members: Mapping[str, zipfile.ZipInfo], folder: Path) -> None:
+def _unpack(
+    path: Path, members: Mapping[str, zipfile.ZipInfo], folder: Path, cancelled: Callable[[], bool]
+) -> None:
     """What belongs to a checkpoint, and nothing else; names of the zip never become paths."""
     limits = {INFO: MAX_INFO, WEIGHTS: MAX_WEIGHTS, CARD: MAX_CARD}
     pictures = [n for n, i in members.items() if n.lower().endswith(PICTURES) and i.file_size <= MAX_PICTURE]
@@ -92,6 +96,7 @@ def _unpack(path: Path, members: Mapping[str, zipfile.ZipInfo], folder: Path) ->
             with archive.open(members[name]) as inner, open(folder / name, "wb") as out:
                 left = limits[name]
                 while block := inner.read(min(1 << 20, left + 1)):
+                    stop_if(cancelled)
                     left -= len(block)
                     if left < 0:
                         raise CheckpointError(f"{name} in the zip is over {limits[name] >> 20} MiB; pack it again")

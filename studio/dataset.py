@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from studio.duplicates import Look, near_duplicates
-from studio.errors import Cancelled, ImageError
+from studio.errors import ImageError, stop_if
 from studio.files import write_json
 from studio.raster.opening import open_picture
 from studio.raster.untrusted import admitted
@@ -99,8 +99,7 @@ def examine(
     seen: list[_Seen] = []
     skipped: list[dict[str, str]] = []
     for done, outcome in enumerate(_in_order(lambda name: _look(source, name, alone), source.names), 1):
-        if cancelled():
-            raise Cancelled
+        stop_if(cancelled)
         if isinstance(outcome, _Seen):
             seen.append(outcome)
         else:

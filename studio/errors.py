@@ -18,6 +18,8 @@ The page shows the sentence (`gr.Error`), the command line prints it and exits w
 a bug and keeps its traceback.
 """
 
+from collections.abc import Callable
+
 
 class StudioError(Exception):
     """The base of every error that the user can mend; `str(error)` is shown to them as it is."""
@@ -69,3 +71,9 @@ class ServerError(StudioError):
 
 class Cancelled(Exception):
     """What was asked to stop has stopped, and there is nothing to keep. Not an error: nobody need be told."""
+
+
+def stop_if(cancelled: Callable[[], bool]) -> None:
+    """Raises Cancelled once `cancelled` says so."""
+    if cancelled():
+        raise Cancelled

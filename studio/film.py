@@ -16,7 +16,7 @@ from torch import Tensor
 
 from studio.canvas import Canvas, Pixels, Scaled, Whole, Window, everything, pieces
 from studio.config import Config, setting
-from studio.errors import Cancelled, SettingError, VideoError
+from studio.errors import Cancelled, SettingError, VideoError, stop_if
 from studio.footage import MAX_PIXELS, Footage, Frame, Reading, survey
 from studio.originals import mask_levels, result_size
 from studio.painting import TILE
@@ -151,8 +151,7 @@ class FramePainter:
         return self._stylist.engine.turn(self._stylist.model)
 
     def _each(self, pixels: int) -> None:
-        if self._cancelled():
-            raise Cancelled
+        stop_if(self._cancelled)
 
 
 class Clock:

@@ -4,20 +4,25 @@ Only what belongs to a checkpoint leaves the machine: weights, model.json, the c
 the licence that was chosen, the tags by which the Hub's filters find it, and three lines of Python that work.
 """
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from studio.capabilities import DamageDetector, Inpainter, NoiseGenerator, Styler, Upscaler
 from studio.checkpoint import CARD, INFO, VERSION, WEIGHTS, ModelInfo, load_network, read_info
-from studio.errors import CheckpointError, SettingError
+from studio.errors import CheckpointError, SettingError, stop_if
 from studio.hub import Address, Hub, HubError
 from studio.hub.failures import LOGIN, sentences
 from studio.hub.install import MAX_CARD, MAX_PICTURE, MAX_PICTURES, PICTURES, read_source
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, HfApi
 
 # as the Hub spells them; what else there is can be chosen on its page
 LICENCES = (
@@ -65,11 +70,32 @@ def prepare(folder: Path, repo: str, licence: str, private: bool = True) -> Publ
     return Publication(address.repo, private, info.title or folder.name, licence, card, files, notes)
 
 
-def publish(publication: Publication, hub: Hub | None = None) -> str:
+class Outgoing(io.BufferedReader):
+    """A file on its way: it tells how far it has been read, and raises Cancelled instead of being read on."""
+
+    progress: Callable[[int, int], None] | None = None  # hears how many bytes of how many
+
+    def __init__(self, path: Path, cancelled: Callable[[], bool]) -> None:
+        super().__init__(io.FileIO(path))
+        self.bytes, self.cancelled = path.stat().st_size, cancelled
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        stop_if(self.cancelled)
+        block = super().read(size)
+        if self.progress is not None:
+            self.progress(self.tell(), self.bytes)
+        return block
+
+
+def publish(
+    publication: Publication, hub: Hub | None = None, progress: Callable[[int, int], None] = lambda done, total: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> str:
     """Send it, making the repository where there is none; the address of what has become of it.
 
     A repository that is there keeps its other files and its visibility, and is not touched where that is another than
-    was asked for. Raises HubError.
+    was asked for. progress hears how many bytes of the weights, of how many, are read. Raises HubError; Cancelled once
+    `cancelled` says so: then nothing is to be seen there, though a repository that was made for it stays, empty.
     """
     from huggingface_hub import CommitOperationAdd, get_token
     from huggingface_hub.errors import RepositoryNotFoundError
@@ -86,18 +112,24 @@ def publish(publication: Publication, hub: Hub | None = None) -> str:
             api.create_repo(repo, private=publication.private)
         else:
             _same_visibility(repo, bool(there.private), publication.private)
-        operations = [
-            CommitOperationAdd(name, data if isinstance(data, bytes) else str(data))
-            for name, data in publication.files.items()
-        ]
-        try:
-            api.create_commit(repo, operations, commit_message=f"Publish {publication.title}"[:72])
-        except RuntimeError as error:  # the client's wrapping of whatever went wrong with one file
-            if not isinstance(error.__cause__, Exception):
-                what = f"sending to {repo} broke off"
-                raise HubError(f"{what}; try again, what has arrived is not sent twice") from error
-            raise error.__cause__ from None
+        stop_if(cancelled)
+        weights = Outgoing(publication.files[WEIGHTS], cancelled)
+        sources = {name: data if isinstance(data, bytes) else str(data) for name, data in publication.files.items()}
+        with weights:
+            operations = [CommitOperationAdd(name, data) for name, data in {**sources, WEIGHTS: weights}.items()]
+            weights.progress = progress  # until here it was read for its hash
+            _commit(api, repo, operations, publication.title)
     return f"{hub.url}/{repo}"
+
+
+def _commit(api: "HfApi", repo: str, operations: list["CommitOperationAdd"], title: str) -> None:
+    try:
+        api.create_commit(repo, operations, commit_message=f"Publish {title}"[:72])
+    except RuntimeError as error:  # the client's wrapping of whatever went wrong with one file
+        if not isinstance(error.__cause__, Exception):
+            what = f"sending to {repo} broke off"
+            raise HubError(f"{what}; try again, what has arrived is not sent twice") from error
+        raise error.__cause__ from None
 
 
 def _same_visibility(repo: str, is_private: bool, asked_private: bool) -> None:

@@ -17,7 +17,7 @@ from studio.community import Networks, public_name
 from studio.compositing import MAX_FEATHER
 from studio.config import Config, setting
 from studio.engine import Engine, LoadedModel
-from studio.errors import Cancelled, ImageError, UnknownName
+from studio.errors import ImageError, UnknownName, stop_if
 from studio.fills import FILLS, Fill
 from studio.holes import fill_holes
 from studio.layers import Layer, Treatment, make_layer
@@ -175,7 +175,6 @@ def meter(
         nonlocal done
         done += part
         progress(done / total)
-        if cancelled():
-            raise Cancelled
+        stop_if(cancelled)
 
     return each

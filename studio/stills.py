@@ -12,7 +12,7 @@ from PIL import Image
 
 from studio.config import Config, setting
 from studio.duplicates import Album, Look
-from studio.errors import Cancelled, DataError
+from studio.errors import DataError, stop_if
 from studio.files import disk_errors, write_bytes
 from studio.footage import Reading, survey
 from studio.images import encode_jpeg, to_tensor
@@ -57,8 +57,7 @@ def take_stills(
         raise DataError(f"{folder} holds pictures of {name!r} already; choose another folder, or delete those")
     album, taken, alike, due_s = Album(), 0, 0, 0.0
     for seen, frame in enumerate(Reading(footage), 1):
-        if cancelled():
-            raise Cancelled
+        stop_if(cancelled)
         progress(seen, max(footage.frames, seen))
         time_s = float(frame.time * footage.time_base)
         if time_s < due_s:

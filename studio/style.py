@@ -18,7 +18,7 @@ from torch import Tensor
 from studio.canvas import Canvas, Pixels, Scaled, Whole, Window, everything, floats, levels, render
 from studio.capabilities import Styler, require
 from studio.engine import Engine
-from studio.errors import Cancelled, SettingError
+from studio.errors import SettingError, stop_if
 from studio.models.style import StyleCode, blend
 from studio.originals import mask_levels, paintable, paper_of, read_style, result_size, small_copy, with_alpha_of
 from studio.painting import Painter
@@ -101,8 +101,7 @@ class Stylist:
             nonlocal done
             done += pixels
             progress(done / total)
-            if cancelled():
-                raise Cancelled
+            stop_if(cancelled)
 
         turn = lambda: self.engine.turn(self.model)
         photo = Scaled(Pixels(content.pixels, self.engine.device, paper_of(content)), size)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from studio.config import Config, setting
-from studio.errors import Cancelled, ImageError, RunError, StudioError
+from studio.errors import ImageError, RunError, StudioError, stop_if
 from studio.images import to_tensor
 from studio.provenance import Provenance
 from studio.raster.opening import open_picture
@@ -58,8 +58,7 @@ def film_training(
     def frames() -> Iterator[Tensor]:
         painter = _Painter(samples, settings)
         for done, place in enumerate(places, 1):
-            if cancelled():
-                raise Cancelled
+            stop_if(cancelled)
             yield painter.at(place)
             progress(done, len(places))
 

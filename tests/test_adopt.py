@@ -8,7 +8,7 @@ import torch
 
 from studio.adopt import adopt, name_for
 from studio.checkpoint import load_network, read_info
-from studio.errors import CheckpointError, SettingError
+from studio.errors import Cancelled, CheckpointError, SettingError
 from studio.inventory import network_facts
 from tests.formats.foreign import shaken
 from tests.formats.test_dcgan import example
@@ -42,6 +42,29 @@ def test_a_file_of_another_program_is_converted(root: Path, tmp_path: Path) -> N
     z = torch.randn(2, 10)
     assert torch.allclose(load_network(made).generate(z), theirs(z[:, :, None, None]), atol=1e-5)
     assert sent.exists(), "the file is the person's"
+
+
+def after(calls: int) -> Callable[[], bool]:
+    """Says so once it has been asked more often."""
+    asked = iter([False] * calls)
+    return lambda: next(asked, True)
+
+
+def test_cancelled_at_any_step_it_installs_nothing(
+    root: Path, tmp_path: Path, save_tiny: Callable[..., Path]
+) -> None:
+    theirs, sent, packed = shaken(example(sizes=4)), tmp_path / "theirs.pth", tmp_path / "tiny.zip"
+    torch.save({f"main.{name}": tensor for name, tensor in theirs.state_dict().items()}, sent)
+    packed.write_bytes(zipped(save_tiny(tmp_path / "tiny")))
+    for path, least in ((sent, 6), (packed, 3)):  # two of the former are previews; a zip has a block a file
+        calls, made = 0, None
+        while made is None:
+            try:
+                made = adopt(path, path.name, path.stem, root, after(calls))
+            except Cancelled:
+                assert not (root / path.stem).exists()
+                calls += 1
+        assert calls >= least and load_network(made)
 
 
 def test_the_zip_of_the_train_tab(root: Path, tmp_path: Path, save_tiny: Callable[..., Path]) -> None:

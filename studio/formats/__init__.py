@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from studio.capabilities import NoiseGenerator
 from studio.checkpoint import ModelInfo, save_checkpoint
 from studio.config import Config
-from studio.errors import CheckpointError, StudioError
+from studio.errors import CheckpointError, StudioError, stop_if
 from studio.files import sha256
 from studio.formats._card import GRID, card
 from studio.formats._safetensors import is_safetensors, read_safetensors
@@ -77,15 +77,19 @@ def recognise(path: Path) -> str:
     return _format_of(read_contents(path))
 
 
-def convert(path: Path, out: Path) -> Path:
-    """Turn a file into the checkpoint folder `out`, with a card and a preview. Raises CheckpointError, DiskError.
+def convert(path: Path, out: Path, cancelled: Callable[[], bool] = lambda: False) -> Path:
+    """Turn a file into the checkpoint folder `out`, with a card and a preview.
 
-    A checkpoint already at `out` is replaced; a folder with anything else in it is refused.
+    A checkpoint already at `out` is replaced; a folder with anything else in it is refused. Raises CheckpointError,
+    DiskError; Cancelled once `cancelled` says so, which is asked between the steps, and then nothing is at `out`.
     """
     contents = read_contents(path)
     name = _format_of(contents)
+    stop_if(cancelled)
     found = _read(name, contents)
+    stop_if(cancelled)
     network = build(found, path.name)
+    stop_if(cancelled)
     info = ModelInfo(
         model=found.model,
         config=found.config.to_dict(),
@@ -99,7 +103,7 @@ def convert(path: Path, out: Path) -> Path:
             **found.training,
         },
     )
-    picture = _preview(network, path.name)
+    picture = _preview(network, path.name, cancelled)
     files = {GRID: encode_jpeg(picture)} if picture is not None else {}
     text = card(info, FORMATS.get(name).title, bool(files))
     # what was read in half precision is stored in it; nothing else is rounded
@@ -169,15 +173,18 @@ def _compare(name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tens
         raise CheckpointError(f"{name} does not fit the kind that it looks like: it {'; it '.join(problems)}")
 
 
-def _preview(network: nn.Module, name: str) -> Tensor | None:
+def _preview(network: nn.Module, name: str, cancelled: Callable[[], bool]) -> Tensor | None:
     """Some pictures side by side [C, H, W], of a network that makes them from noise."""
     if not isinstance(network, NoiseGenerator):
         return None
     z = torch.randn(_PREVIEWS, network.z_dim, generator=torch.Generator().manual_seed(0))
     c = torch.zeros(_PREVIEWS, network.classes)
     c[:, :1] = 1  # the first class, of a model with classes
+    pictures = []
     with torch.inference_mode():
-        pictures = [network.generate(*pair, psi=_PREVIEW_PSI) for pair in zip(z.split(1), c.split(1))]
+        for one_z, one_c in zip(z.split(1), c.split(1)):
+            stop_if(cancelled)
+            pictures.append(network.generate(one_z, one_c, psi=_PREVIEW_PSI))
     pictures = torch.cat(pictures)
     if not pictures.isfinite().all():
         raise CheckpointError(f"{name} draws numbers that are not finite; get it again")

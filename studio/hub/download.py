@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from studio.errors import Cancelled
+from studio.errors import stop_if
 from studio.hub.cache import RemoteFile, is_intact
 from studio.hub.failures import HubError
 
@@ -33,8 +33,7 @@ class Meter:
 
     def show(self, part: int) -> None:
         """`part` bytes of the file under way are there."""
-        if self.cancelled():
-            raise Cancelled
+        stop_if(self.cancelled)
         self.progress(self.finished + part, self.total)
 
     def finish(self, size: int) -> None:

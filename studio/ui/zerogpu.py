@@ -1,7 +1,7 @@
 """GPUs that a Hugging Face Space lends for the length of a call (ZeroGPU), through `spaces.GPU`.
 
 The studio stays on the processor, and what is large is made in a process that the platform starts for the call, with
-an engine of its own: locks and models of the studio are of no use there. What goes there and comes back is plain data.
+an engine of its own: locks and models of the studio are of no use there. What goes there and back is plain data.
 Where no GPU can be had (a visitor's share is used up, a call was too long), the processor does the work.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from studio.engine import Engine
-from studio.errors import Cancelled, StudioError
+from studio.errors import StudioError, stop_if
 from studio.explore import Explorer, ExploreSettings
 from studio.library import Library
 from studio.raster.opening import Picture
@@ -61,8 +61,7 @@ class LentStylist(Stylist):
         progress: Callable[[float], None] = lambda fraction: None, cancelled: Callable[[], bool] = lambda: False,
     ) -> Picture:
         """A call says nothing of its progress, and cannot be cancelled once it has begun."""
-        if cancelled():
-            raise Cancelled
+        stop_if(cancelled)
         try:
             painted: Picture = _lent(
                 self.engine.library, "stylize", self.model, content, list(styles), settings, masks, fit_masks

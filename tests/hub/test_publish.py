@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from studio.checkpoint import ModelInfo, load_network, read_info, save_checkpoint
-from studio.errors import CheckpointError, SettingError
+from studio.errors import Cancelled, CheckpointError, SettingError
 from studio.files import write_json
 from studio.hub import Address, Hub, HubError
 from studio.hub.install import install
@@ -88,6 +88,32 @@ def test_it_arrives_as_it_was_shown(
     folder = install(hub, Address("ann/brush")).folder
     z = torch.randn(1, 8)
     assert torch.equal(load_network(folder).generate(z), load_network(tiny).generate(z))
+
+
+def test_it_says_how_far_it_is(
+    tiny: Path, hub: Hub, server: HubServer, login: Callable[[str], None]
+) -> None:
+    login("hf_owner")
+    heard: list[tuple[int, int]] = []
+    publish(prepare(tiny, "ann/brush", "mit"), hub, lambda done, total: heard.append((done, total)))
+    size = (tiny / "model.safetensors").stat().st_size
+    assert heard[-1] == (size, size) and all(done <= size for done, _ in heard)
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_cancelled_on_the_way_nothing_is_published(
+    tiny: Path, hub: Hub, server: HubServer, login: Callable[[str], None], sent: int
+) -> None:
+    login("hf_owner")
+    heard: list[int] = []
+    with pytest.raises(Cancelled):
+        publish(
+            prepare(tiny, "ann/brush", "mit"), hub, lambda done, total: heard.append(done), lambda: len(heard) >= sent
+        )
+    repo = server.repos["ann/brush"]
+    assert not any("model.safetensors" in files for files in repo.commits.values()) and len(heard) == sent
+    publish(prepare(tiny, "ann/brush", "mit"), hub)
+    assert "model.safetensors" in repo.commits[repo.head]
 
 
 def test_publishing_again_makes_one_section_and_sends_what_changed(

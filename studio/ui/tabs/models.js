@@ -18,17 +18,26 @@ const made = (tag, style = "", words = "") => {
 const put = (place, words) => { if (place.textContent !== words) place.textContent = words; };
 const complain = (sentence) => {
   put(find(".workshop-alert"), sentence ?? t("live.lost"));
-  if (sentence !== "") find(".workshop-alert").scrollIntoView({ block: "nearest" }); // who has scrolled down must not miss it
+  // who has scrolled down must not miss it
+  if (sentence !== "") find(".workshop-alert").scrollIntoView({ block: "nearest" });
 };
 const tell = (sentence) => put(find(".models-status"), sentence);
 const quiet = () => { complain(""); tell(""); };
-const megabytes = (bytes) => (bytes < 1e5 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
-const day = (seconds) => new Date(1000 * seconds).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const megabytes = (bytes) => {
+  if (bytes < 1e5) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
+  return bytes < 1e9 ? `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+};
+const day = (seconds) => {
+  const how = { dateStyle: "medium", timeStyle: "short" };
+  return new Date(1000 * seconds).toLocaleString(document.documentElement.lang, how);
+};
+const joined = (...parts) => parts.filter(Boolean).join(" · ");
 const licenceOf = (words) => words || t("models.licence_none");
 
 /** Facts as names and values; what has no value is left out. */
 function showFacts(place, facts) {
-  place.replaceChildren(...facts.filter(([, value]) => value).flatMap(([name, value]) => [made("dt", "", name), made("dd", "", value)]));
+  const known = facts.filter(([, value]) => value);
+  place.replaceChildren(...known.flatMap(([name, value]) => [made("dt", "", name), made("dd", "", value)]));
 }
 
 /** Ask the server; its sentence is shown where it refuses, and then the answer is null. */
@@ -73,7 +82,10 @@ function showCard(place, blocks) {
 function spansIn(place, spans) {
   for (const { text, style, to } of spans) {
     const one = made({ code: "code", bold: "b", slant: "i" }[style] ?? (to ? "a" : "span"), "", text);
-    if (to?.startsWith("https://")) Object.assign(one, { href: to, target: "_blank", rel: "noopener noreferrer nofollow", referrerPolicy: "no-referrer", title: to });
+    if (to?.startsWith("https://")) {
+      const rel = "noopener noreferrer nofollow";
+      Object.assign(one, { href: to, target: "_blank", rel, referrerPolicy: "no-referrer", title: to });
+    }
     place.append(one);
   }
   return place;
@@ -153,7 +165,8 @@ async function follow(report, job) {
   const ended = working;
   let result = null;
   if (report.state === "failed") complain(report.error);
-  if (report.state === "stopped") tell(t(ended === "install" ? "models.cancelled_kept" : "models.cancelled"));
+  const stopped = { install: "models.cancelled_kept", publish: "models.cancelled_publish" }[ended];
+  if (report.state === "stopped") tell(t(stopped ?? "models.cancelled"));
   if (report.state === "done") {
     const got = await atelier.files.fetched(onDesk(server.take), report.file);
     result = got.file ? JSON.parse(await got.file.text()) : null;
@@ -172,10 +185,10 @@ function showWork(report) {
   light();
   if (!report) return;
   const percent = Math.round(100 * report.fraction);
-  put(place.querySelector(".stage-work-note"), report.state === "waiting" ? t("stage.waiting", { ahead: report.ahead }) : report.note ? t(report.note, report.values) : "");
+  const waiting = report.state === "waiting", { note, values, ahead } = report;
+  put(place.querySelector(".stage-work-note"), waiting ? t("stage.waiting", { ahead }) : note ? t(note, values) : "");
   put(place.querySelector(".stage-work-percent"), percent ? `${percent}%` : "");
   place.querySelector(".stage-progress").setAttribute("aria-valuenow", percent);
   place.querySelector(".stage-progress span").style.width = `${percent}%`;
-  find("[data-do=halt]").hidden = working !== "install" && working !== "bring"; // the rest is done before a hand is there
 }
 actions.halt = () => { if (working === "bring") working = ""; else server.stop({ desk }); };
