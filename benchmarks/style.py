@@ -32,7 +32,7 @@ from studio.nn.features import Lite0
 from studio.scans import inside_margins
 from train.data import is_held_out, open_source
 from train.metrics import extract
-from train.style_metrics import Lite0Eye, VGGEye, art_score, distances
+from train.style_metrics import Lite0Eye, VGGEye, Wanted, art_score, distances
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS, SLOW, ANY, PRESETS = PAINTERS
@@ -157,10 +157,10 @@ class Judge:
 
     def measure(self, *pictures: Image.Image, style: bool) -> dict[str, float]:
         """Distances of a painted picture from photo and painting, by name; of content alone without `style`."""
-        tensors = [to_tensor(image) for image in pictures]
+        painted, *others = (to_tensor(image) for image in pictures)
         found = {}
         for eye in self.eyes:
-            found |= {name: float(value) for name, value in distances(eye, *tensors).items()}
+            found |= {name: float(value) for name, value in distances(eye, painted, Wanted.of(eye, *others)).items()}
         return found if style else {name: value for name, value in found.items() if name.endswith("content")}
 
 

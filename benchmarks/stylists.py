@@ -8,18 +8,17 @@ Nothing is imported that the contender does not need: its memory is its own.
 import importlib
 import itertools
 import json
-import resource
 import sys
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.memory import peak_bytes
 from studio.errors import StudioError
 
 if TYPE_CHECKING:
@@ -135,19 +134,6 @@ def _picture(image: Image.Image) -> "Picture":
     from studio.images import Picture
 
     return Picture(np.asarray(image), "PNG", 8, b"", b"")
-
-
-def peak_bytes(device: str) -> int:
-    """The most memory this process has held: on the GPU if it works there, else resident."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count the parent's memory at the fork
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:

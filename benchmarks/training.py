@@ -6,12 +6,10 @@ JSON.
 """
 
 import json
-import resource
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Protocol
 
@@ -20,6 +18,7 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from benchmarks.memory import peak_bytes
 from benchmarks.peers import PEERS
 from benchmarks.sizes import parameters
 from benchmarks.timing import seconds
@@ -160,17 +159,6 @@ def build(job: Job, device: torch.device) -> Trainer:
     return Ours(job, device) if job.trainer == OURS else PEERS[job.trainer](job.resolution, device)
 
 
-def peak_bytes(device: torch.device) -> int:
-    """The most memory this process has held: on the GPU if it works there, else resident."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count the parent's memory at the fork
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
 def main() -> None:
     job = Job(**json.loads(sys.argv[1]))
     torch.set_num_threads(job.threads)
@@ -178,7 +166,7 @@ def main() -> None:
     if job.trainer == OURS and job.keep_memory:
         keep_freed_memory()
     device = choose_device(job.device)
-    before = peak_bytes(device)
+    before = peak_bytes(str(device))
     trainer = build(job, device)
     reals = torch.rand(job.batch, 3, job.resolution, job.resolution, device=device) * 2 - 1
     answer({"ready": True})
@@ -190,7 +178,7 @@ def main() -> None:
                     "discriminator": trainer.discriminator_parameters(),
                     "lazy_interval": trainer.lazy_interval,
                     "start_bytes": before,
-                    "peak_bytes": peak_bytes(device),
+                    "peak_bytes": peak_bytes(str(device)),
                 }
             )
         else:

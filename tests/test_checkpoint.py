@@ -431,5 +431,8 @@ def test_descriptions_that_are_wrong(saved: Path, changes: dict[str, object], te
 
 
 def test_a_later_studios_further_fields_are_no_error(saved: Path) -> None:
+    info, weights = read_info(saved), load_network(saved).state_dict()
     rewrite_info(saved, colour="red")
-    load_network(saved)
+    assert read_info(saved) == info
+    loaded = load_network(saved).state_dict()
+    assert all(loaded[name].equal(tensor) for name, tensor in weights.items())

@@ -19,6 +19,7 @@ from studio.latent.walk import slerp, z_from_seed
 from studio.library import Library
 from studio.models.stylegan3 import StyleGAN3Config, StyleGAN3Generator
 from studio.models.stylegan2 import StyleGAN2Generator
+from studio.nn.mapped_styles import MappedStyles
 from studio.seeds import MAX_SEED
 
 TINY = ExploreSettings(model="tiny", seed=5, to_seed=6, mix_seed=7)
@@ -285,7 +286,7 @@ def test_an_unknown_model(explorer: Explorer) -> None:
 
 
 def test_a_model_without_styles(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(StyleGAN2Generator, "mapping")
+    monkeypatch.delattr(MappedStyles, "mapping")
     with pytest.raises(CapabilityError, match="^explore needs a model with a style space w, which 'tiny' lacks"):
         explorer.picture(TINY)
 

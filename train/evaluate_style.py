@@ -15,7 +15,7 @@ from studio.nn.features import Lite0
 from train.data import Pictures
 from train.metrics import extract
 from train.squares import open_squares, random_crops
-from train.style_metrics import Eye, Lite0Eye, VGGEye, art_score, distances
+from train.style_metrics import Eye, Lite0Eye, VGGEye, Wanted, art_score, distances
 
 SIDE = 256  # px; photos and paintings are measured as squares of this
 STYLE_SIDE = 512  # px; squares of paintings, of which crops are taken as in training
@@ -76,7 +76,7 @@ def measure(
     for contents, looks in pairs:
         made = painter(contents, looks).clamp(-1, 1)
         for eye in eyes:
-            for name, distance in distances(eye, made, contents, looks).items():
+            for name, distance in distances(eye, made, Wanted.of(eye, contents, looks)).items():
                 values.setdefault(name, []).append(distance)
         painted.append(made)
         paintings.append(looks)

@@ -30,7 +30,10 @@ def export(
     licence: str = "not stated",
     show_grid: bool = True,
 ) -> Path:
-    """Write a state's running mean to the folder `out`: the newest one's, or that of `kimg`. Raises RunError without it."""
+    """Write a state's running mean to the folder `out`: the newest one's, or that of `kimg`. Raises RunError.
+
+    title, data_licence, data_note, note and licence are for the card, which says them as they are.
+    """
     name, config, data = stored_config(run)
     found = _dataset(run)
     recipe, position = restore(run, kimg)
@@ -60,7 +63,7 @@ def export(
 
 
 def restore(run: RunFolder, kimg: float | None = None) -> tuple[Recipe, Position]:
-    """A run's recipe at its newest state or that of `kimg`, on the CPU, without its pictures. Raises RunError without it."""
+    """A run's recipe at its newest state or that of `kimg`, on the CPU, without its pictures. Raises RunError."""
     name, config, _ = stored_config(run)
     states = run.states()
     if not states:

@@ -18,20 +18,23 @@ FELL_TO = 0.5  # of the best value so far
 FLAT = 0.25  # of the diversity of real pictures, without a rise: a collapse from the start
 COVERED = 0.2  # a coverage that once was this high can be lost; below, there was none yet
 COPY = 0.5  # of the distance from a training picture to its nearest neighbour
-COPIES = 0.25  # share of copies from which on a model is said to know its pictures by heart; of held-out ones 0.01 are
+COPIES = 0.25  # share of copies from which on a model knows its pictures by heart; of held-out ones 0.01 are
 TICKS = 3  # in a row, before D is said to overfit
 R_T, P_FULL = 0.9, 0.99  # ADA's sign statistic, at full augmentation
 APART = 8.0  # logits between real and generated pictures: D is wrong once in 3,000 times
+_AGAIN = (
+    "go on from the best snapshot, or start again with a lower --lr, a higher --r1-gamma or the relativistic loss"
+)
 
 
 @dataclass(frozen=True)
 class HealthConfig(Config):
-    """How a run is watched. Nothing here changes what is learned, save what happens after a loss that is not finite."""
+    """How a run is watched. Nothing here changes what is learned, save after a loss that is not finite."""
 
     measure_ticks: int = setting(5, "samples are measured every so many ticks; 0: never", low=0, high=10_000)
     measure_samples: int = setting(
-        256, "pictures drawn for it, and as many real ones; eight times as many are searched for copies", low=16, high=50_000,
-        advanced=True,
+        256, "pictures drawn for it, and as many real ones; eight times as many are searched for copies", low=16,
+        high=50_000, advanced=True,
     )
     measure_features: str = setting(
         "auto", "network in which they are compared", choices=["auto", "lite0", "inception"], advanced=True
@@ -40,8 +43,8 @@ class HealthConfig(Config):
         0, "stop after so many measurements without a better KID than the best; 0: never", low=0, high=1000
     )
     rollbacks: int = setting(
-        3, "how often a run may go back to its last good state at half the rate, when a loss is not finite", low=0, high=3,
-        advanced=True,
+        3, "how often a run may go back to its last good state at half the rate, when a loss is not finite", low=0,
+        high=3, advanced=True,
     )
 
     def change(self, changes: Mapping[str, object]) -> "HealthConfig":
@@ -82,9 +85,9 @@ def own_distances(real: Tensor) -> Tensor:
 def closeness(made: Tensor, real: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """How close each made row is to its nearest real one, in units of that one's own distance, and which it is.
 
-    made [N, dim] and real [M, dim] are `train.drawing.views`, own [M] is `own_distances(real)`. As in Alaa et al. 2022,
-    "How Faithful is your Synthetic Data?", section 3.3, where a sample below 1 is not authentic. Many of a perfect
-    model's are below 1, so a copy is one below COPY.
+    made [N, dim] and real [M, dim] are `train.drawing.views`, own [M] is `own_distances(real)`. As in Alaa et al.
+    2022, "How Faithful is your Synthetic Data?", section 3.3, where a sample below 1 is not authentic. Many of a
+    perfect model's are below 1, so a copy is one below COPY.
     """
     distances, places = nearest(made, real)
     return distances / own[places], places
@@ -95,7 +98,9 @@ def copies(closeness: Tensor) -> float:
     return float((closeness < COPY).double().mean())
 
 
-def judge(measured: Sequence[Mapping[str, float]], ticks: Sequence[Mapping[str, float]], loss: str = "") -> list[Warned]:
+def judge(
+    measured: Sequence[Mapping[str, float]], ticks: Sequence[Mapping[str, float]], loss: str = ""
+) -> list[Warned]:
     """What is wrong, by all measurements and the latest ticks, both lines of progress.jsonl in order.
 
     loss: the adversarial loss's name; scores of a Wasserstein critic have no scale, and are not judged.
@@ -120,8 +125,7 @@ def _collapsed(measured: Sequence[Mapping[str, float]]) -> Warned | None:
     before = f" (it was {max(ratios):.2f})" if fell else ""
     return Warned(
         "collapse",
-        f"the samples look alike: their diversity is {ratios[-1]:.2f} of the real pictures'{before}; go on from the best "
-        "snapshot, or start again with a lower --lr, a higher --r1-gamma or the relativistic loss",
+        f"the samples look alike: their diversity is {ratios[-1]:.2f} of the real pictures'{before}; {_AGAIN}",
     )
 
 
@@ -132,8 +136,8 @@ def _lost_modes(measured: Sequence[Mapping[str, float]]) -> Warned | None:
         return None
     return Warned(
         "collapse",
-        f"kinds of pictures have gone missing: samples cover {covered[-1]:.0%} of the real pictures, and covered {best:.0%}; "
-        "go on from the best snapshot, or start again with a lower --lr, a higher --r1-gamma or the relativistic loss",
+        f"kinds of pictures have gone missing: samples cover {covered[-1]:.0%} of the real pictures, and covered "
+        f"{best:.0%}; {_AGAIN}",
     )
 
 
@@ -143,8 +147,8 @@ def _memorised(measured: Sequence[Mapping[str, float]]) -> Warned | None:
         return None
     return Warned(
         "memorisation",
-        f"{shares[-1]:.0%} of the samples are nearly training pictures (see nearest.jpg; from {COPIES:.0%} on a model knows "
-        "them by heart); bring more pictures, use --augment ada, or take an earlier snapshot",
+        f"{shares[-1]:.0%} of the samples are nearly training pictures (see nearest.jpg; from {COPIES:.0%} on a "
+        "model knows them by heart); bring more pictures, use --augment ada, or take an earlier snapshot",
     )
 
 
@@ -160,8 +164,8 @@ def _overfitted(ticks: Sequence[Mapping[str, float]], loss: str) -> Warned | Non
         return None
     return Warned(
         "overfitting",
-        f"D tells all real pictures from the generated ones ({seen}), and G learns nothing from it; bring more pictures, "
-        "raise --r1-gamma, or take an earlier snapshot",
+        f"D tells all real pictures from the generated ones ({seen}), and G learns nothing from it; bring more "
+        "pictures, raise --r1-gamma, or take an earlier snapshot",
     )
 
 

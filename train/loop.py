@@ -59,9 +59,9 @@ def train(
     """Train until config.kimg or STOP, from the newest state in the run folder if there is one.
 
     `report` gets every tick's line; `changed`, settings that differ from what the run had, as [before, after], is
-    reported first and kept in the progress. The batch is one that `check_split` lets pass. `watch` measures, warns and
-    may find that it is enough. Raises Diverged when a loss is not finite, DiskError when a state cannot be written; the
-    last good state stays in both cases.
+    reported first and kept in the progress. The batch is one that `check_split` lets pass. `watch` measures, warns
+    and may find that it is enough. Raises Diverged when a loss is not finite, DiskError when a state cannot be
+    written; the last good state stays in both cases.
     """
     main, device = accelerator.is_main_process, accelerator.device
     rank, ranks = accelerator.process_index, accelerator.num_processes

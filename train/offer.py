@@ -21,7 +21,7 @@ ORDER = ("stylegan2", "fastgan", "r3gan", "dcgan", "vae", "vaegan", "style", "in
 
 
 class Offer:
-    """Fulfils `studio.training.Trainer`; what each part does is said there. Holds nothing but where presets are kept."""
+    """Fulfils `studio.training.Trainer`; what each part does is said there. Holds nothing but the presets' folder."""
 
     watching: type[Config] = HealthConfig
 

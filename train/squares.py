@@ -1,4 +1,4 @@
-"""Squares of pictures of any shape, for recipes that learn from crops: all of a wide photo takes part, not its middle."""
+"""Squares of pictures of any shape, for recipes that learn from crops: all of a wide photo takes part in it."""
 
 import math
 import os
@@ -19,7 +19,9 @@ from train.data import MEMORY_BYTES, Pictures, Skipped, is_held_out
 MAX_SQUARES = 4  # of one picture: a panorama must not outweigh the others
 
 
-def open_squares(path: Path, side: int, *, part: str = "all", holdout: float = 0.0, memory_bytes: int = MEMORY_BYTES) -> Pictures:
+def open_squares(
+    path: Path, side: int, *, part: str = "all", holdout: float = 0.0, memory_bytes: int = MEMORY_BYTES
+) -> Pictures:
     """Every picture of a folder or zip at a shorter side of `side` px, as evenly spaced squares that overlap least.
 
     part and holdout as in `train.data.open_pictures`: all squares of a picture are on one side. Squares beyond
@@ -48,10 +50,13 @@ def open_squares(path: Path, side: int, *, part: str = "all", holdout: float = 0
             names += [name] * len(outcome)
             squares += outcome
     if not squares:
-        why = f"; the first of {len(skipped)} that were skipped: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+        first = skipped[0] if skipped else None
+        why = f"; the first of {len(skipped)} that were skipped: {first.name}: {first.reason}" if first else ""
         kept = "" if part == "all" else f" in the {part} part at a holdout of {holdout:g}"
-        raise DataError(f"{path} holds no readable pictures{kept} ({', '.join(sorted(SUFFIXES))}); put some there{why}")
-    return Pictures(source, names, side, 3, torch.zeros(len(names), dtype=torch.long), [], skipped, torch.stack(squares))
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise DataError(f"{path} holds no readable pictures{kept} ({kinds}); put some there{why}")
+    labels = torch.zeros(len(names), dtype=torch.long)
+    return Pictures(source, names, side, 3, labels, [], skipped, torch.stack(squares))
 
 
 def squares_of(source: Source, name: str, side: int, most: int) -> list[Tensor]:
@@ -63,11 +68,12 @@ def squares_of(source: Source, name: str, side: int, most: int) -> list[Tensor]:
     spare = max(width, height) - side
     count = min(math.ceil(max(width, height) / side), most)
     starts = [spare // 2] if count == 1 else [round(i * spare / (count - 1)) for i in range(count)]
-    return [(array[:, :, at : at + side] if width > height else array[:, at : at + side]).contiguous() for at in starts]
+    along = 2 if width > height else 1
+    return [array.narrow(along, at, side).contiguous() for at in starts]
 
 
 def random_crops(squares: Tensor, side: int, smallest: float) -> Tensor:
-    """One crop of each of squares [N, 3, S, S], of `smallest` px to S on a side, mirrored or not -> [N, 3, side, side].
+    """One crop of each of squares [N, 3, S, S], of `smallest` px to S a side, mirrored or not -> [N, 3, side, side].
 
     Sizes are drawn so that each doubling is as likely; torch's random generator draws them.
     """

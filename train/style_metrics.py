@@ -8,6 +8,7 @@ something beside that of the photo.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -83,7 +84,7 @@ def gram_distance(found: Maps, wanted: Maps) -> Tensor:
 
     After Gatys et al. 2016, eq. 3. Sizes may differ: here a Gram matrix is a mean over places.
     """
-    return torch.stack([_relative(_gram(a), _gram(b)) for a, b in zip(found, wanted)]).mean(dim=0)
+    return _apart(_grams(found), _grams(wanted))
 
 
 def moment_distance(found: Maps, wanted: Maps) -> Tensor:
@@ -91,17 +92,31 @@ def moment_distance(found: Maps, wanted: Maps) -> Tensor:
 
     After Huang & Belongie 2017, "Arbitrary Style Transfer in Real-time", eq. 13. Sizes may differ.
     """
-    return torch.stack([_relative(_mean_std(a), _mean_std(b)) for a, b in zip(found, wanted)]).mean(dim=0)
+    return _apart(_moments(found), _moments(wanted))
 
 
-def distances(eye: Eye, painted: Tensor, photos: Tensor, paintings: Tensor) -> dict[str, Tensor]:
-    """All distances of painted [N, 3, H, W] from photos of that size and paintings [N, 3, h, w]: {name: [N]}."""
-    found, photo, painting = eye(painted), eye(photos), eye(paintings)
-    pick = lambda maps: [maps[i] for i in eye.content_layers]
+@dataclass(frozen=True)
+class Wanted:
+    """What painted pictures are compared with: seen once, where many are."""
+
+    content: Maps
+    grams: list[Tensor]
+    moments: list[Tensor]
+
+    @classmethod
+    def of(cls, eye: Eye, photos: Tensor, paintings: Tensor) -> "Wanted":
+        """photos [N, 3, H, W] and paintings [N, 3, h, w]."""
+        photo, painting = eye(photos), eye(paintings)
+        return cls([photo[i] for i in eye.content_layers], _grams(painting), _moments(painting))
+
+
+def distances(eye: Eye, painted: Tensor, wanted: Wanted) -> dict[str, Tensor]:
+    """All distances of painted [N, 3, H, W], of the photos' size: {name: [N]}."""
+    found = eye(painted)
     return {
-        f"{eye.name}-content": content_distance(pick(found), pick(photo)),
-        f"{eye.name}-gram": gram_distance(found, painting),
-        f"{eye.name}-mean-std": moment_distance(found, painting),
+        f"{eye.name}-content": content_distance([found[i] for i in eye.content_layers], wanted.content),
+        f"{eye.name}-gram": _apart(_grams(found), wanted.grams),
+        f"{eye.name}-mean-std": _apart(_moments(found), wanted.moments),
     }
 
 
@@ -119,17 +134,18 @@ def _direction(maps: Tensor) -> Tensor:
     return maps / (maps.norm(dim=1, keepdim=True) + EPS)
 
 
-def _gram(maps: Tensor) -> Tensor:
-    """[N, C, C]: the mean product of two channels."""
-    flat = maps.flatten(2)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+def _grams(maps: Maps) -> list[Tensor]:
+    """[N, C, C] a layer: the mean product of two channels."""
+    flat = [x.flatten(2) for x in maps]
+    return [x @ x.transpose(1, 2) / x.shape[2] for x in flat]
 
 
-def _mean_std(maps: Tensor) -> Tensor:
-    """[N, 2, C]"""
-    std, mean = torch.std_mean(maps, dim=(2, 3), correction=0)
-    return torch.stack([mean, std], dim=1)
+def _moments(maps: Maps) -> list[Tensor]:
+    """[N, 2, C] a layer: means and deviations."""
+    return [torch.stack(torch.std_mean(x, dim=(2, 3), correction=0), dim=1) for x in maps]
 
 
-def _relative(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).flatten(1).norm(dim=1) / (b.flatten(1).norm(dim=1) + EPS)
+def _apart(found: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """The length of the difference as a share of what is wanted, mean over layers: [N]."""
+    length = lambda x: x.flatten(1).norm(dim=1)
+    return torch.stack([length(a - b) / (length(b) + EPS) for a, b in zip(found, wanted)]).mean(dim=0)

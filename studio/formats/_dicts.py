@@ -32,6 +32,6 @@ def under(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def numbers(weights: Mapping[str, Tensor], pattern: str) -> list[int]:
-    """The whole numbers that stand where the pattern has its group, in order, each once; no network has longer ones."""
+    """The whole numbers where the pattern has its group, in order, each once; no network has longer ones."""
     found = (re.match(pattern, name) for name in weights)
     return sorted({int(match[1]) for match in found if match and len(match[1]) <= MAX_DIGITS})

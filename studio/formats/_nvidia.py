@@ -71,7 +71,11 @@ def modules(root: Module) -> dict[str, Module]:
 
 def weights(parts: Mapping[str, Module]) -> dict[str, Tensor]:
     """Every tensor by its dotted name."""
-    return {f"{name}.{key}" if name else key: tensor for name, part in parts.items() for key, tensor in part.tensors()}
+    found = {}
+    for name, part in parts.items():
+        prefix = f"{name}." if name else ""
+        found |= {f"{prefix}{key}": tensor for key, tensor in part.tensors()}
+    return found
 
 
 def number(part: Module, name: str, usual: float) -> float:

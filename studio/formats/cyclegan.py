@@ -49,7 +49,7 @@ def convert(weights: Mapping[str, Tensor], path: Path) -> tuple[CycleGANConfig, 
         up="strided" if shapes[3][0] == shapes[2][0] else "filtered" if grown else "repeated",
         affine="model.2.weight" in weights,
     )
-    # Filters are computed; of what was measured over training nothing is used, as pictures are normalised by their own.
+    # Filters are computed. What was measured over training is not used: pictures are normalised by their own figures.
     carrier.drop([name for name in carrier.left if name.endswith((".filt", "running_mean", "running_var"))])
     for name in list(carrier.left):
         if match := re.fullmatch(r"model\.(\d+)\.(?:conv_)?block\.(\d+)(\..*)", name):

@@ -42,7 +42,8 @@ def averaged(weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
         return named
     if [named[name].shape for name in learned] != [tensor.shape for tensor in average]:
         found = f"{path.name} has a moving average of {len(average)} weights"
-        raise CheckpointError(f"{found}, and they do not fit the {len(learned)} of its generator; give the file without all_")
+        misfit = f"and they do not fit the {len(learned)} of its generator"
+        raise CheckpointError(f"{found}, {misfit}; give the file without all_")
     return {**named, **dict(zip(learned, average))}
 
 
@@ -52,8 +53,8 @@ def convert(weights: Mapping[str, Tensor], path: Path) -> tuple[FastGANConfig, d
     side = max(numbers(carrier.left, r"feat_(\d+)\."), default=0)
     start, picture = carrier.look(f"{_START}.weight"), carrier.look("to_big.weight")
     config = FastGANConfig(
-        resolution=side, channels=picture.shape[0], z_dim=start.shape[0], width=start.shape[1] // 32, last_excited=512,
-        tanh=side >= 1024,
+        resolution=side, channels=picture.shape[0], z_dim=start.shape[0], width=start.shape[1] // 32,
+        last_excited=512, tanh=side >= 1024,
     )
     carrier.drop(["to_128.weight"])  # a small copy, for training
     carry(carrier, config, _name)

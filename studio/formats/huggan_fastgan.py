@@ -1,4 +1,4 @@
-"""HugGAN's FastGANs (huggan/fastgan-few-shot-...): pytorch_model.bin with weights named _init, _upsample_8, _sle_64 ...
+"""HugGAN's FastGANs (huggan/fastgan-few-shot-...): pytorch_model.bin with weights _init, _upsample_8, _sle_64 ...
 
 The program is silentz's (MIT); its pictures of 1024 px end in a tanh.
 """
@@ -35,7 +35,8 @@ def convert(weights: Mapping[str, Tensor], path: Path) -> tuple[FastGANConfig, d
     carrier = Carrier(weights, path.name, transposed=[_START])
     side = max(numbers(carrier.left, r"_upsample_(\d+)\."), default=0)
     if side != 1024:
-        raise CheckpointError(f"{path.name} makes pictures of {side} px; this kind of FastGAN makes 1024; get it again")
+        makes = f"{path.name} makes pictures of {side} px"
+        raise CheckpointError(f"{makes}; this kind of FastGAN makes 1024; get it again")
     start, picture = carrier.look(f"{_START}.weight"), carrier.look(f"_out_{side}.0._conv.weight")
     config = FastGANConfig(
         resolution=side, channels=picture.shape[0], z_dim=start.shape[0], width=start.shape[1] // 32, last_excited=512

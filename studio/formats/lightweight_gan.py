@@ -1,6 +1,7 @@
-"""Checkpoints of lightweight-gan (0.16 to 1.2) and HugGAN's version of it: {"GAN": weights}; GE is the moving average.
+"""Checkpoints of lightweight-gan (0.16 to 1.2) and HugGAN's version of it: {"GAN": weights}; GE is the average.
 
-Everything that the hidden .config.json beside them says follows from names and shapes. Attention is read from 0.20 on.
+Everything that the hidden .config.json beside them says follows from names and shapes. Attention is read from 0.20
+on.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,8 @@ def convert(weights: Mapping[str, Tensor], path: Path) -> tuple[LightweightGANCo
     """Ours. Raises CheckpointError for a version that is built in another way."""
     carrier = Carrier(weights, path.name)
     layers = numbers(weights, r"layers\.(\d+)\.")
-    if "layers.1.1.net.0.weight" in weights and not {"layers.1.1.to_k.weight", "layers.1.1.dct_weights"} & set(weights):
+    told = {"layers.1.1.to_k.weight", "layers.1.1.dct_weights"} & set(weights)
+    if "layers.1.1.net.0.weight" in weights and not told:
         raise CheckpointError(f"{path.name} was written by lightweight-gan before 0.15; give one of a later version")
     convs = [_conv(weights, i, path.name) for i in layers]
     picture = carrier.look("out_conv.weight")

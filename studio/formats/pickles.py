@@ -3,9 +3,9 @@
     contents = read_pickle(path, names)
     contents.value      dicts, lists, numbers, texts, Tensors that view the file, and inert Records
 
-A file may name what is on a fixed list (`_values.BUILDERS`, `_values.INERT` and the `names` that formats declare); any
-other name is refused. Sizes, steps, texts, nesting and the shapes of tensors are checked against limits and against
-the file before anything is made of them (docs/security.md).
+A file may name what is on a fixed list (`_values.BUILDERS`, `_values.INERT` and the `names` that formats declare);
+any other name is refused. Sizes, steps, texts, nesting and the shapes of tensors are checked against limits and
+against the file before anything is made of them (docs/security.md).
 """
 
 import mmap
@@ -170,7 +170,8 @@ def _load_from_bytes(args: tuple, budget: Budget) -> Storage:
 
 def _storage_id(what: object) -> tuple[torch.dtype, str, int]:
     """Kind, key and count of numbers, from ("storage", kind, key, device, count) and perhaps None."""
-    if not isinstance(what, tuple) or not 5 <= len(what) <= 6 or what[0] != "storage" or what[5:] not in ((), (None,)):
+    sized = isinstance(what, tuple) and 5 <= len(what) <= 6
+    if not sized or what[0] != "storage" or what[5:] not in ((), (None,)):
         raise Refusal("refers to something outside of itself")
     _, kind, key, _, numel = what[:5]
     if not isinstance(kind, Name) or kind.text not in STORAGES:

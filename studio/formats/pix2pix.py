@@ -1,7 +1,7 @@
 """pix2pix's generators: U-Nets as the authors' program nests them (model.model.1 ...), and HugGAN's (down1 ... up7).
 
-latest_net_G.pth holds one generator. HugGAN's activates features before they are passed over, and concatenates them the
-other way round.
+latest_net_G.pth holds one generator. HugGAN's activates features before they are passed over, and concatenates them
+the other way round.
 """
 
 from collections.abc import Mapping
@@ -79,8 +79,8 @@ def _convert_flat(weights: Mapping[str, Tensor], path: Path) -> tuple[Pix2PixCon
     downs, ups = numbers(weights, r"down(\d+)\."), numbers(weights, r"up(\d+)\.")
     first, last = carrier.look("down1.model.0.weight"), carrier.look("final.2.weight")
     config = Pix2PixConfig(
-        in_channels=first.shape[1], out_channels=last.shape[0], width=first.shape[0], halvings=len(downs), affine=False,
-        early=True, last="repeated",
+        in_channels=first.shape[1], out_channels=last.shape[0], width=first.shape[0], halvings=len(downs),
+        affine=False, early=True, last="repeated",
     )
     if len(ups) != len(downs) - 1:
         raise CheckpointError(f"{path.name} goes down {len(downs)} times and up {len(ups)}; get it again")

@@ -1,4 +1,4 @@
-"""StyleGAN2 as rosinality's stylegan2-pytorch saves it: {"g_ema": weights, "latent_avg": mean of w, ...}, or "g" alone.
+"""StyleGAN2 as rosinality's stylegan2-pytorch saves it: {"g_ema": weights, "latent_avg": mean of w, ...}, or "g".
 
 The same network under other names, with the weights of its convolutions divided by what equalised learning multiplies
 them with: ours carry that factor, so that demodulation's epsilon weighs what it weighs there.

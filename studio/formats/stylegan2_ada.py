@@ -1,7 +1,7 @@
 """StyleGAN2 as NVIDIA's stylegan2-ada-pytorch and stylegan3 pickle it.
 
-Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data". Our network bears the same names, and
-its settings are read off the shapes.
+Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data". Our network bears the same names,
+and its settings are read off the shapes.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from studio.errors import CheckpointError
 from studio.formats import FORMATS, Format, Imported
-from studio.formats._nvidia import LICENCE, NAMES, TENSORFLOW, Module, generator, module, modules, number, ours, weights
+from studio.formats._nvidia import (
+    LICENCE, NAMES, TENSORFLOW, Module, generator, module, modules, number, ours, weights,
+)
 from studio.formats.pickles import Contents
 from studio.models.stylegan2 import StyleGAN2Config, width_settings
 

@@ -1,7 +1,7 @@
 """Checkpoints of the program stylegan2-pytorch: {"GAN": weights}, of which SE and GE are the moving average.
 
-All of the hidden .config.json beside them follows from names and shapes, but for how much the mapping's weights count,
-which is 0.1 unless it was asked for otherwise.
+All of the hidden .config.json beside them follows from names and shapes, but for how much the mapping's weights
+count, which is 0.1 unless it was asked for otherwise.
 """
 
 import json
@@ -62,7 +62,8 @@ def convert(weights: Mapping[str, Tensor], path: Path) -> tuple[LightStyleGAN2Co
         if 2 ** (i + 2) in config.attention:
             carry_attention(carrier, f"{ours}.attention.attend", f"G.attns.{i}.0.fn", local=False)
             for part, name in (("weight", "g"), ("bias", "b")):
-                carrier.made[f"{ours}.attention.norm.{part}"] = carrier.take(f"G.attns.{i}.1.fn.norm.{name}").flatten()
+                norm = carrier.take(f"G.attns.{i}.1.fn.norm.{name}")
+                carrier.made[f"{ours}.attention.norm.{part}"] = norm.flatten()
             carrier.layer(f"{ours}.attention.wide", f"G.attns.{i}.1.fn.fn.0")
             carrier.layer(f"{ours}.attention.narrow", f"G.attns.{i}.1.fn.fn.2")
         for n in (1, 2):

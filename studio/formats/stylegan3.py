@@ -1,7 +1,8 @@
 """StyleGAN3, configurations T and R, as NVIDIA's stylegan3 pickles it.
 
 Our network bears the same names. Widths and sizes stand in the names of its layers; what does not show in any shape
-(cutoffs, filters' widths) is what the generator was made with, and is checked against the filters that the file holds.
+(cutoffs, filters' widths) is what the generator was made with, and is checked against the filters that the file
+holds.
 """
 
 import re
@@ -72,7 +73,7 @@ def _said(root: Module) -> dict[str, Any]:
 
 
 def _check_filters(name: str, config: StyleGAN3Config, found: Mapping[str, Tensor]) -> None:
-    """Raises CheckpointError if the file's filters are not those of the settings: then another one has been missed."""
+    """Raises CheckpointError if the file's filters are not those of the settings: then another was missed."""
     for layer, row in plan(config).items():
         for kind, kernel in zip(("up_filter", "down_filter"), filters(config, *row)):
             held = found.get(f"synthesis.{layer}.{kind}")

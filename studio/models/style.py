@@ -18,6 +18,7 @@ experts (Yang et al. 2019, arXiv:1904.04971). What is its own:
 Layer widths are for CPUs: most of the work is at an eighth of the picture's side.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -47,6 +48,10 @@ class StyleConfig(Config):
     blocks: int = setting(4, "residual blocks at 1/8 of the side", low=1, high=16)
     experts: int = setting(3, "kernels that each layer at 1/8 mixes its own from", low=1, high=16)
     hidden: int = setting(256, "size of a style's code", low=8, high=2048)
+    emphasis: tuple[float, ...] = setting(
+        (1.0,) * len(LAYERS), "how strongly a style is told from each layer of the VGG, where it is more than was learned",
+        low=0.0, high=4.0, length=len(LAYERS),
+    )
 
 
 @dataclass(frozen=True)
@@ -126,9 +131,18 @@ def settling(painted: Tensor, mean: Tensor, root: Tensor) -> tuple[Tensor, Tenso
     painting in its own colours stays as it is.
     """
     found_mean, found = colours(painted, SETTLE_EPS)
-    wanted = _root(root @ root, SETTLE_EPS - COLOUR_EPS).to(root)
-    matrix = wanted @ torch.linalg.inv(found)
-    return matrix, mean[:, :, None] - matrix @ found_mean[:, :, None]
+    with torch.autocast(painted.device.type, enabled=False):
+        wanted = _root(root @ root, SETTLE_EPS - COLOUR_EPS).to(root)
+        matrix = wanted @ torch.linalg.inv(found)
+        return matrix, mean[:, :, None] - matrix @ found_mean[:, :, None]
+
+
+def finished(drawn: Tensor, statistics: tuple[Tensor, Tensor], mean: Tensor, root: Tensor) -> Tensor:
+    """drawn [N, 3, H, W] with these moments -> in the colours of mean [N, 3] and root [N, 3, 3], balanced and settled; not clamped."""
+    painted = colour(balanced(drawn, statistics, root), mean, root)
+    with torch.no_grad():  # an eigenvector has no gradient where two values are equal
+        matrix, term = settling(painted.clamp(-1, 1), mean, root)
+    return recolour(painted, matrix, term)
 
 
 def recolour(pictures: Tensor, matrix: Tensor, term: Tensor) -> Tensor:
@@ -246,6 +260,11 @@ def low_frequencies(white: Tensor) -> Tensor:
     return F.interpolate(F.avg_pool2d(white, 4), scale_factor=4, mode="bilinear")
 
 
+def emphasised(factors: Sequence[float]) -> Tensor:
+    """A factor for each layer of the VGG -> one for each number of a style's vector [1280]."""
+    return torch.cat([torch.full((2 * count,), factor) for count, factor in zip(CHANNELS, factors, strict=True)])
+
+
 class StyleNetwork(nn.Module):
     """Pictures and styles are [N, 3, H, W] in [-1, 1]. It is a Styler (studio/capabilities.py)."""
 
@@ -257,6 +276,7 @@ class StyleNetwork(nn.Module):
         self.vgg = VGGEncoder()
         self.register_buffer("vector_mean", torch.zeros(VECTOR))
         self.register_buffer("vector_scale", torch.ones(VECTOR))
+        self.register_buffer("emphasis", emphasised(config.emphasis), persistent=False)
         self.code = nn.Sequential(nn.Linear(VECTOR, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2))
         self.down = nn.ModuleList([
             StyledConv(3, a, hidden), StyledConv(a, b, hidden, stride=2), StyledConv(b, c, hidden, stride=2),
@@ -293,7 +313,7 @@ class StyleNetwork(nn.Module):
     def encode(self, styles: Tensor) -> StyleCode:
         """styles [S, 3, H, W], sides at least 4 px. The texture depends on the strokes' size in pixels."""
         mean, root = colours(styles)
-        return StyleCode(mean, root, self.code(self.scaled_vector(styles)))
+        return StyleCode(mean, root, self.code(self.scaled_vector(styles) * self.emphasis))
 
     def paint(
         self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False,
@@ -338,8 +358,7 @@ class StyleNetwork(nn.Module):
         each = len(pictures) // len(style)
         mean, root = (t.repeat_interleave(each, dim=0) for t in (style.mean, style.root))
         drawn, statistics = self.paint(white, style.texture)
-        painted = colour(balanced(drawn, statistics[-1], root), mean, root)
-        return recolour(painted, *settling(painted.clamp(-1, 1), mean, root)).clamp(-1, 1)
+        return finished(drawn, statistics[-1], mean, root).clamp(-1, 1)
 
 
 MODELS.register("style")(

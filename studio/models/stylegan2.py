@@ -1,12 +1,12 @@
 """StyleGAN2: generator and discriminator.
 
 Karras, Laine, Aittala, Hellsten, Lehtinen, Aila: "Analyzing and Improving the Image Quality of StyleGAN", CVPR 2020;
-class conditioning and the discriminator's projection as in Karras et al. 2020, "Training Generative Adversarial Networks
-with Limited Data". Modules and parameters bear the names of the official PyTorch version, so that its weights map one to
-one; the shapes follow its rule of min(channel_base / resolution, channel_max) channels.
+class conditioning and the discriminator's projection as in Karras et al. 2020, "Training Generative Adversarial
+Networks with Limited Data". Modules and parameters bear the names of the official PyTorch version, so that its
+weights map one to one; the shapes follow its rule of min(channel_base / resolution, channel_max) channels.
 
-Modulated convolutions scale the activations rather than the weights (the two are equal, section 2.2 of the paper): one
-shared convolution serves the batch, where per-sample weights would need grouped convolutions, slow on CPUs.
+Modulated convolutions scale the activations rather than the weights (the two are equal, section 2.2 of the paper):
+one shared convolution serves the batch, where per-sample weights would need grouped convolutions, slow on CPUs.
 """
 
 import math
@@ -22,9 +22,9 @@ from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.models import MODELS, ModelFamily
 from studio.models._stylegan2_inference import FastSynthesis, lay_out
+from studio.nn.grain import check_noise
 from studio.nn.layers import LRELU_GAIN, EqualConv2d, EqualLinear, fir, normalize_2nd_moment, upsample
-
-NOISE = ("const", "random", "none")
+from studio.nn.mapped_styles import MappedStyles
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class StyleGAN2Config(Config):
 
 
 def width_settings(widths: abc.Mapping[int, int]) -> dict[str, Any]:
-    """Settings that give a network these numbers of feature maps by resolution: the rule's, or else each by itself."""
+    """Settings that give a network these numbers of feature maps by resolution: the rule's, or each by itself."""
     sides = sorted(widths)
     rule = {"channel_base": max(widths[side] * side for side in sides), "channel_max": max(widths.values())}
     if all(widths[side] == min(rule["channel_base"] // side, rule["channel_max"]) for side in sides):
@@ -183,7 +183,7 @@ class SynthesisBlock(nn.Module):
     def forward(
         self, x: Tensor | None, picture: Tensor | None, ws: list[Tensor], noise: str, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        """ws: one [N, w_dim] a layer, in order. Returns features and the picture so far (skip architecture, fig. 7b)."""
+        """ws: one [N, w_dim] a layer, in order. Returns features and the picture so far (skips as in fig. 7b)."""
         ws = iter(ws)
         if x is None:
             first = next(ws)
@@ -219,42 +219,24 @@ class Synthesis(nn.Module):
         return picture
 
 
-class StyleGAN2Generator(nn.Module):
+class StyleGAN2Generator(MappedStyles):
     """The whole generator; fulfils StyleGenerator."""
 
     def __init__(self, config: StyleGAN2Config) -> None:
-        super().__init__()
+        mapping = Mapping(config.z_dim, config.w_dim, config.classes, config.mapping_layers)
+        super().__init__(mapping, config.num_ws, config.resolution, config.channels)
         self.config = config
-        self.z_dim, self.w_dim, self.classes = config.z_dim, config.w_dim, config.classes
-        self.resolution, self.channels, self.num_ws = config.resolution, config.channels, config.num_ws
-        self.mapping_network = Mapping(config.z_dim, config.w_dim, config.classes, config.mapping_layers)
         self.synthesis_network = Synthesis(config)
-
-    @property
-    def w_avg(self) -> Tensor:
-        return self.mapping_network.w_avg
-
-    def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """z [N, z_dim] normal, c [N, classes] one-hot -> ws [N, num_ws, w_dim]."""
-        return self.mapping_network(z, c)[:, None].expand(-1, self.num_ws, -1)
 
     def synthesis(self, ws: Tensor, noise: str = "const", dtype: torch.dtype = torch.float32) -> Tensor:
         """ws [N, num_ws, w_dim] -> pictures [N, channels, resolution, resolution], about [-1, 1], float32.
 
         noise: const, random or none. dtype is that of the feature maps, in the training form.
         """
-        if noise not in NOISE:
-            raise SettingError(f"noise={noise!r} is not one of {', '.join(NOISE)}")
+        check_noise(noise)
         if isinstance(self.synthesis_network, FastSynthesis):
             return self.synthesis_network(ws, noise)
         return self.synthesis_network(ws, noise, dtype)
-
-    def generate(self, z: Tensor, c: Tensor | None = None, psi: float = 1.0) -> Tensor:
-        """z [N, z_dim] -> pictures; psi pulls w towards its mean (the truncation trick, 0 gives the mean picture)."""
-        ws = self.mapping(z, c)
-        return self.synthesis(self.w_avg + psi * (ws - self.w_avg))
-
-    forward = generate
 
 
 class DiscriminatorBlock(nn.Module):
@@ -292,7 +274,7 @@ class DiscriminatorEpilogue(nn.Module):
 
 
 def minibatch_stddev(x: Tensor, group: int, features: int = 1) -> Tensor:
-    """Append the standard deviation over a group of the batch, so that D sees sameness (Karras et al. 2018, section 3).
+    """Append the standard deviation over a group of the batch: D sees sameness (Karras et al. 2018, section 3).
 
     x [N, C, H, W] -> [N, C + features, H, W]; each feature is the mean over C / features channels and all pixels. The
     group is the largest divisor of N that is at most `group`.

@@ -1,12 +1,13 @@
 """StyleGAN3: a generator whose details move with what they belong to, and whose pictures can be shifted and turned.
 
-Karras, Aittala, Laine, Harkonen, Hellsten, Lehtinen, Aila: "Alias-Free Generative Adversarial Networks", NeurIPS 2021,
-arXiv:2106.12423. Configurations T (translation: 3x3 kernels) and R (rotation: 1x1 kernels, radial filters, twice the
-feature maps). Modules and parameters bear the names of the official version, so that its weights map one to one.
+Karras, Aittala, Laine, Harkonen, Hellsten, Lehtinen, Aila: "Alias-Free Generative Adversarial Networks", NeurIPS
+2021, arXiv:2106.12423. Configurations T (translation: 3x3 kernels) and R (rotation: 1x1 kernels, radial filters,
+twice the feature maps). Modules and parameters bear the names of the official version, so that its weights map one to
+one.
 
 Every feature map is a continuous signal of bounded frequency, given by its samples. It starts as sines in the plane,
-which can be moved by any amount; a nonlinearity is applied at a higher rate, between low-pass filters, so that it adds
-no frequency that the samples cannot carry.
+which can be moved by any amount; a nonlinearity is applied at a higher rate, between low-pass filters, so that it
+adds no frequency that the samples cannot carry.
 """
 
 import math
@@ -20,8 +21,10 @@ from torch import Tensor, nn
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.models import MODELS, ModelFamily
-from studio.models.stylegan2 import NOISE, Mapping
+from studio.models.stylegan2 import Mapping
+from studio.nn.grain import check_noise
 from studio.nn.layers import LRELU_GAIN, EqualLinear
+from studio.nn.mapped_styles import MappedStyles
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def signals(config: StyleGAN3Config) -> list[Signal]:
 
 
 def plan(config: StyleGAN3Config) -> dict[str, tuple[Signal, Signal, bool, bool]]:
-    """The layers by name: what goes in and what comes out, whether it makes the picture, and is critically sampled."""
+    """The layers by name: what goes in and comes out, whether it makes the picture, and is critically sampled."""
     out = signals(config)
     found = {}
     for i, (source, target) in enumerate(zip([out[0], *out], out)):
@@ -236,7 +239,7 @@ class SynthesisLayer(nn.Module):
 def upsample(x: Tensor, kernel: Tensor | None, factor: int, padding: tuple[int, int]) -> Tensor:
     """Zeros between the samples, `padding` before and after on both axes (negative crops), then the filter.
 
-    x [N, C, H, W]; kernel [taps], symmetric and of sum 1, or None for none. Only what the filter covers wholly is kept.
+    x [N, C, H, W]; kernel [taps], symmetric and of sum 1, or None for none. What the filter covers wholly is kept.
     """
     before, after = padding
     if kernel is None:
@@ -286,41 +289,23 @@ class Synthesis(nn.Module):
         return x * self.output_scale
 
 
-class StyleGAN3Generator(nn.Module):
+class StyleGAN3Generator(MappedStyles):
     """The whole generator; fulfils StyleGenerator and Movable."""
 
     def __init__(self, config: StyleGAN3Config) -> None:
-        super().__init__()
+        mapping = Mapping(config.z_dim, config.w_dim, config.classes, config.mapping_layers)
+        super().__init__(mapping, config.num_ws, config.resolution, config.channels)
         self.config = config
-        self.z_dim, self.w_dim, self.classes = config.z_dim, config.w_dim, config.classes
-        self.resolution, self.channels, self.num_ws = config.resolution, config.channels, config.num_ws
-        self.mapping_network = Mapping(config.z_dim, config.w_dim, config.classes, config.mapping_layers)
         self.synthesis_network = Synthesis(config)
-
-    @property
-    def w_avg(self) -> Tensor:
-        return self.mapping_network.w_avg
-
-    def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """z [N, z_dim] normal, c [N, classes] one-hot -> ws [N, num_ws, w_dim]."""
-        return self.mapping_network(z, c)[:, None].expand(-1, self.num_ws, -1)
 
     def synthesis(self, ws: Tensor, noise: str = "const") -> Tensor:
         """ws [N, num_ws, w_dim] -> pictures [N, channels, resolution, resolution]; noise of any kind is none."""
-        if noise not in NOISE:
-            raise SettingError(f"noise={noise!r} is not one of {', '.join(NOISE)}")
+        check_noise(noise)
         return self.synthesis_network(ws)
 
     def moved(self, ws: Tensor, right: float, down: float, turn: float) -> Tensor:
         """As synthesis, turned to the left by degrees about the centre, then shifted in picture widths."""
         return self.synthesis_network(ws, placement(right, down, turn).to(ws.device))
-
-    def generate(self, z: Tensor, c: Tensor | None = None, psi: float = 1.0) -> Tensor:
-        """z [N, z_dim] -> pictures; psi pulls w towards its mean (the truncation trick, 0 gives the mean picture)."""
-        ws = self.mapping(z, c)
-        return self.synthesis(self.w_avg + psi * (ws - self.w_avg))
-
-    forward = generate
 
 
 def placement(right: float, down: float, turn: float) -> Tensor:

@@ -17,8 +17,8 @@ PORTS = range(7860, 7880)  # tried in order when none is asked for
 class Address:
     """`visible_hosts` are the names a browser may call the server by; a page elsewhere cannot pose as this one.
 
-    `welcome` are endings of hosts whose pages may call this one. `own` says that who opens the page is who started it:
-    then it may name folders of this machine.
+    `welcome` are endings of hosts whose pages may call this one. `own` says that who opens the page is who started
+    it: then it may name folders of this machine.
     """
 
     host: str

@@ -1,12 +1,13 @@
 """Visitors' desks: the files that a page has sent or had made, under a name that this page alone knows.
 
-A file goes to and fro in pieces, so that neither a body nor the memory has to hold all of it. It is called by its content's
-hash, within its desk: a hash that stands in a picture's provenance opens nothing on another desk. Desks that were silent
-longest make room first; a page that finds its file gone sends it again.
+A file goes to and fro in pieces, so that neither a body nor the memory has to hold all of it. It is called by its
+content's hash, within its desk: a hash that stands in a picture's provenance opens nothing on another desk. Desks
+that were silent longest make room first; a page that finds its file gone sends it again.
 """
 
 import base64
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -14,7 +15,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _PREFIX = "atelier-desks-"
 _SECRET = re.compile(r"[0-9a-f]{32}")
 FILE = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{1,15}")
+MAX_DEPTH = 8  # folders that a file's name keeps
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u202a-\u202e\u2066-\u2069]+')  # of file names, on any system
 
 
@@ -39,6 +41,19 @@ class MissingFile(StudioError):
     def __init__(self, file: str) -> None:
         super().__init__("a file is no longer on the desk; drop it again")
         self.file = file
+
+
+def finding(ask: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Answers {"missing": [file]} for a file that is not on the desk, so that the page can send it again."""
+
+    @functools.wraps(ask)
+    def answer(*arguments: Any) -> dict[str, Any]:
+        try:
+            return ask(*arguments)
+        except MissingFile as error:
+            return {"missing": [error.file]}
+
+    return answer
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Kept:
-    """A file on a desk. `id` is the SHA-256 of its content, `name` what the visitor calls it, fit for a file's name."""
+    """A file on a desk. `id` is the SHA-256 of its content, `name` what the visitor calls it, fit for a file."""
 
     id: str
     name: str
@@ -101,7 +116,8 @@ class Desks:
         """
         desk_name, upload_name, name, size, offset, piece = _read_piece(data)
         if size > self.limits.file:
-            raise SettingError(f"{name} has {_mega(size)}, over the limit of {_mega(self.limits.file)}; make it smaller")
+            limit = f"over the limit of {_mega(self.limits.file)}"
+            raise SettingError(f"{name} has {_mega(size)}, {limit}; make it smaller")
         with self._guard:
             desk = self._desk(desk_name)
             if offset == 0:
@@ -127,6 +143,28 @@ class Desks:
             kept = self._keep(desk, upload.digest.hexdigest(), upload.name, upload.path)
             self._make_room(desk_name)
             return kept
+
+    def accept(self, data: Any, look: Callable[[str, Kept, Any], dict[str, Any]]) -> dict[str, Any]:
+        """A piece of a file, as `receive`: to the last one what look(desk, file, data's purpose) answers, else {}.
+
+        A file that `look` refuses is forgotten.
+        """
+        kept = self.receive(data)
+        if kept is None:
+            return {}
+        desk = data.data["desk"]
+        try:
+            return look(desk, kept, data.data.get("purpose"))
+        except BaseException:
+            self.discard(desk, kept.id)
+            raise
+
+    def write(self, desk: str, data: bytes, name: str) -> Kept:
+        """Put bytes that were made here onto the desk, as a file."""
+        with self.scratch(desk) as folder:
+            path = folder / "made"
+            path.write_bytes(data)
+            return self.add(desk, path, name)
 
     def add(self, desk: str, path: Path, name: str) -> Kept:
         """Move a file that was made here, from `scratch(desk)`, onto the desk."""
@@ -285,6 +323,12 @@ def safe_name(name: str) -> str:
     return (stem[: MAX_NAME - len(suffix[:12])] + suffix[:12]) or "file"
 
 
+def safe_path(name: str) -> str:
+    """A stranger's name for a file with its folders, fit for a zip: never empty, never absolute, never upwards."""
+    parts = [safe_name(part) for part in name.replace("\\", "/").split("/")[-MAX_DEPTH:] if part.strip(" .")]
+    return "/".join(parts) or "picture"
+
+
 def _read_piece(data: Any) -> tuple[str, str, str, int, int, bytes]:
     texts, files = getattr(data, "data", None), getattr(data, "files", None)
     if isinstance(texts, dict) and isinstance(files, list) and len(files) == 1:
@@ -296,7 +340,8 @@ def _read_piece(data: Any) -> tuple[str, str, str, int, int, bytes]:
             if int(size) == 0:
                 raise SettingError(f"{safe_name(name)} is empty (0 bytes); copy or download it again")
             if len(piece) > PIECE_BYTES:
-                raise SettingError(f"a piece has {_mega(len(piece))}, over the limit of {_mega(PIECE_BYTES)}; reload the page")
+                limit = f"over the limit of {_mega(PIECE_BYTES)}"
+                raise SettingError(f"a piece has {_mega(len(piece))}, {limit}; reload the page")
             return desk, upload, safe_name(name), int(size), int(offset), piece
     raise SettingError("the file did not arrive whole; drop it again")
 

@@ -35,8 +35,8 @@ class OnlyUsedRoutes:
 class OwnPages:
     """ASGI middleware: what a page of another site sends in a visitor's name is refused (403).
 
-    Browsers say which page a request is from (Origin), and Gradio heeds it for answers alone: a foreign page could not
-    read them, but could begin or delete a training. Programs say nothing, and pass. `welcome`: endings of hosts
+    Browsers say which page a request is from (Origin), and Gradio heeds it for answers alone: a foreign page could
+    not read them, but could begin or delete a training. Programs say nothing, and pass. `welcome`: endings of hosts
     whose pages may ask all the same; "" is the end of any.
     """
 

@@ -30,12 +30,13 @@ LABEL_STEP = 32  # grey levels between two labels of a mask, as brush.js writes 
 REMEMBERED = 96
 AT_ONCE = 2  # files that are decoded: the largest that are let in take a gigabyte each
 JPEG_QUALITY = 90
+SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp"}  # of finished pictures
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """A picture, or a film's frame, as the page shows it before anything is done to it. `key` tells two of them apart."""
+    """A picture, or a film's frame, as the page shows it before anything is done to it. `key` tells two apart."""
 
     key: str
     name: str
@@ -59,13 +60,14 @@ class Shelf:
         self._few = threading.Semaphore(AT_ONCE)
 
     def info(self, desk: str, file: str) -> dict[str, Any]:
-        """What the page wants to know of a picture or film: {id, name, kind, frames, width, height, seconds, thumb}."""
+        """What the page asks of a picture or film: {id, name, kind, frames, width, height, seconds, thumb}."""
         kept = self.desks.find(desk, file)
         shown = self.shown(desk, file, 0.0)
         thumb = shrunk(shown.small.rgb(), THUMB_PX)
         frames = self._get((desk, file, "frames"), lambda: frames_of(kept.path))
-        size = {"kind": shown.kind, "frames": frames, "width": shown.width, "height": shown.height, "seconds": shown.seconds}
-        return {"id": file, "name": kept.name, **size, "thumb": jpeg_url(thumb)}
+        size = {"width": shown.width, "height": shown.height, "seconds": shown.seconds}
+        facts = {"id": file, "name": kept.name, "kind": shown.kind, "frames": frames}
+        return {**facts, **size, "thumb": jpeg_url(thumb)}
 
     def shown(self, desk: str, file: str, at_s: float) -> Shown:
         """`at_s`: time of the frame, of a film."""
@@ -107,7 +109,7 @@ def called(kept: Kept) -> Iterator[Path]:
 
 
 def _film(kept: Kept) -> Footage | None:
-    """What is known of a film; None for a picture that stands still. What is neither is refused as a picture would be."""
+    """What is known of a film; None for a picture that stands still. What is neither is refused as a picture is."""
     with called(kept) as path:
         try:
             with admitted(path) as file:  # looks at the head alone

@@ -19,7 +19,7 @@ from studio.explore import Explorer, ExploreSettings
 from studio.files import sha256
 from studio.images import to_tensor, to_uint8
 from studio.library import Library
-from studio.models.stylegan2 import StyleGAN2Generator
+from studio.nn.mapped_styles import MappedStyles
 from studio.provenance import read
 from studio.raster.opening import open_picture
 
@@ -182,7 +182,7 @@ def test_bad_input(cli: Callable, words: list[str], sentence: str) -> None:
 
 
 def test_a_model_without_styles(cli: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(StyleGAN2Generator, "mapping")
+    monkeypatch.delattr(MappedStyles, "mapping")
     answer = cli("generate", "grey", "--seeds", "1", "--out", "a")
     lacks = "a model with a style space w, which 'grey' lacks"
     assert answer.error == f"generate needs {lacks}; choose another model"

@@ -1,4 +1,4 @@
-"""Generators built again from what is known of other programs, of plain torch modules named as those programs name them.
+"""Generators built again from what is known of other programs, of plain torch modules under the names they use there.
 
 They share nothing with the studio's own networks, and are what its conversions are compared with.
 """
@@ -45,7 +45,7 @@ def _estimate(layer: nn.Module) -> None:
 
 
 def converted(value: object, folder: Path, name: str, format: str) -> nn.Module:
-    """What a file with this in it becomes: written, recognised as `format`, converted, and loaded as the studio loads it."""
+    """What a file with this in it becomes: written, recognised as `format`, converted, and loaded."""
     torch.save(value, folder / name)
     assert recognise(folder / name) == format
     return load_network(convert(folder / name, folder / "out"))
@@ -126,6 +126,7 @@ class FastGAN(nn.Module):
 
 
 _SILENTZ = {
-    "start": "_init._layers", "up": "_upsample_{}._layers", "excite": "_sle_{}._layers", "small": "_out_{}", "picture": "_out_{}",
+    "start": "_init._layers", "up": "_upsample_{}._layers", "excite": "_sle_{}._layers",
+    "small": "_out_{}", "picture": "_out_{}",
 }
 _AUTHORS = {"start": "init.init", "up": "feat_{}", "excite": "se_{}.main", "small": "to_{}", "picture": "to_big"}

@@ -286,7 +286,10 @@ def zip_overlap(folder: Path, canary: Path) -> Path:
     pickle_, inner = b"archive/data.pkl", head(b"archive/data/1", 1000) + bytes(1000)
     first = head(pickle_, 3) + b"\x80\x02."
     outer = head(b"archive/data/0", len(inner))
-    names = (pickle_, 3, 0), (b"archive/data/0", len(inner), len(first)), (b"archive/data/1", 1000, len(first + outer))
+    names = [
+        (pickle_, 3, 0), (b"archive/data/0", len(inner), len(first)),
+        (b"archive/data/1", 1000, len(first + outer)),
+    ]
     directory, start = b"".join(entry(*name) for name in names), len(first + outer + inner)
     end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 3, 3, len(directory), start, 0)
     return write(folder / "hostile.pt", first + outer + inner + directory + end)
@@ -537,7 +540,9 @@ def safetensors_deep(folder: Path, canary: Path) -> Path:
 
 @hostile("looks like rosinality")
 def absurd_shapes(folder: Path, canary: Path) -> Path:
-    keys = ("style.1.weight", "input.input", "conv1.conv.modulation.weight", "to_rgb1.conv.weight", "conv1.conv.weight")
+    keys = (
+        "style.1.weight", "input.input", "conv1.conv.modulation.weight", "to_rgb1.conv.weight", "conv1.conv.weight",
+    )
     torch.save({"g_ema": {key: torch.zeros(()) for key in keys}}, folder / "hostile.pt")
     return folder / "hostile.pt"
 

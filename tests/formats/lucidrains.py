@@ -29,12 +29,14 @@ class Attention(nn.Module):
         self.add_module(names[0], nn.Conv2d(channels, inner, 1, bias=False))
         pair = nn.Module()
         pair.net = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False), nn.Conv2d(channels, 2 * inner, 1, bias=False)
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            nn.Conv2d(channels, 2 * inner, 1, bias=False)
         )
         self.add_module(names[1], pair)
         self.everywhere = lambda x: (getattr(self, names[0])(x), *pair.net(x).chunk(2, dim=1))
         if local:
-            self.to_q, self.to_kv = nn.Conv2d(channels, inner, 1, bias=False), nn.Conv2d(channels, 2 * inner, 1, bias=False)
+            self.to_q = nn.Conv2d(channels, inner, 1, bias=False)
+            self.to_kv = nn.Conv2d(channels, 2 * inner, 1, bias=False)
         self.to_out = nn.Conv2d(inner * (2 if local else 1), channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,7 +81,8 @@ class Blur(nn.Module):
         self.register_buffer("f", torch.tensor([1.0, 2.0, 1.0]))
 
     def forward(self, x: Tensor) -> Tensor:
-        down, across = (self.f.view(shape).expand(x.shape[1], 1, *shape[2:]) / 4 for shape in ((1, 1, 3, 1), (1, 1, 1, 3)))
+        shapes = (1, 1, 3, 1), (1, 1, 1, 3)
+        down, across = (self.f.view(shape).expand(x.shape[1], 1, *shape[2:]) / 4 for shape in shapes)
         x = F.conv2d(F.pad(x, (0, 0, 1, 1), mode="reflect"), down, groups=x.shape[1])
         return F.conv2d(F.pad(x, (1, 1, 0, 0), mode="reflect"), across, groups=x.shape[1])
 
@@ -88,7 +91,8 @@ class Context(nn.Module):
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
         self.to_k = nn.Conv2d(a, 1, 1)
-        self.net = nn.Sequential(nn.Conv2d(a, max(3, b // 2), 1), nn.LeakyReLU(0.1), nn.Conv2d(max(3, b // 2), b, 1), nn.Sigmoid())
+        c = max(3, b // 2)
+        self.net = nn.Sequential(nn.Conv2d(a, c, 1), nn.LeakyReLU(0.1), nn.Conv2d(c, b, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         where = self.to_k(x).flatten(1).softmax(dim=1).view(len(x), 1, *x.shape[2:])
@@ -109,12 +113,14 @@ class LightweightGAN(nn.Module):
 
     def __init__(self, version: str, z_dim: int, widths: list[int], channels: int = 3, attend: int = 0) -> None:
         super().__init__()
-        self.initial_conv = nn.Sequential(nn.ConvTranspose2d(z_dim, 2 * z_dim, 4), nn.BatchNorm2d(2 * z_dim), nn.GLU(1))
+        start = nn.ConvTranspose2d(z_dim, 2 * z_dim, 4)
+        self.initial_conv = nn.Sequential(start, nn.BatchNorm2d(2 * z_dim), nn.GLU(1))
         self.layers = nn.ModuleList()
         for i, (a, b) in enumerate(zip([z_dim, *widths], widths)):
             if version >= "1":
                 c = a if version == "1.2" else b
-                grow = [Shuffle(a, c), Blur(), nn.Sequential(nn.ZeroPad2d((2, 1, 2, 1)), nn.Conv2d(c, 2 * b, 4)), Noise()]
+                conv = nn.Sequential(nn.ZeroPad2d((2, 1, 2, 1)), nn.Conv2d(c, 2 * b, 4))
+                grow = [Shuffle(a, c), Blur(), conv, Noise()]
             else:
                 up = nn.Upsample(scale_factor=2, mode="bilinear" if version == "0.21" else "nearest")
                 grow = [up, nn.Identity(), nn.Conv2d(a, 2 * b, 3, padding=1)] + [Noise()] * (version == "0.21")
@@ -164,7 +170,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, picture: Tensor | float, w: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """noise [H, W]."""
-        for conv, style, weigh in ((self.conv1, self.to_style1, self.to_noise1), (self.conv2, self.to_style2, self.to_noise2)):
+        first, second = (self.conv1, self.to_style1, self.to_noise1), (self.conv2, self.to_style2, self.to_noise2)
+        for conv, style, weigh in (first, second):
             added = weigh(noise[: x.shape[3], : x.shape[2], None]).permute(2, 1, 0)  # rows are columns there
             x = F.leaky_relu(conv(x, style(w)) + added, 0.2)
         picture = picture + self.to_rgb.conv(x, self.to_rgb.to_style(w))
@@ -172,17 +179,22 @@ class Block(nn.Module):
 
 
 class StyleGAN2(nn.Module):
-    def __init__(self, side: int, w_dim: int, widths: list[int], depth: int, colours: int = 3, attend: int = 0, const: bool = True):
+    def __init__(
+        self, side: int, w_dim: int, widths: list[int], depth: int, colours: int = 3, attend: int = 0,
+        const: bool = True,
+    ) -> None:
         super().__init__()
         self.S, self.G = nn.Module(), nn.Module()
-        self.S.net = nn.Sequential(*(layer for _ in range(depth) for layer in (nn.Linear(w_dim, w_dim), nn.LeakyReLU(0.2))))
+        pair = lambda: (nn.Linear(w_dim, w_dim), nn.LeakyReLU(0.2))
+        self.S.net = nn.Sequential(*(layer for _ in range(depth) for layer in pair()))
         if const:
             self.G.initial_block = nn.Parameter(torch.zeros(1, widths[0], 4, 4))
         else:
             self.G.to_initial_block = nn.ConvTranspose2d(w_dim, widths[0], 4, bias=False)
         self.G.initial_conv = nn.Conv2d(widths[0], widths[0], 3, padding=1)
         pairs = list(zip([widths[0], *widths], widths))
-        self.G.blocks = nn.ModuleList(Block(a, b, w_dim, colours, i == len(widths) - 1) for i, (a, b) in enumerate(pairs))
+        last = len(widths) - 1
+        self.G.blocks = nn.ModuleList(Block(a, b, w_dim, colours, i == last) for i, (a, b) in enumerate(pairs))
         self.G.attns = nn.ModuleList()
         for i, (a, _) in enumerate(pairs):
             wide = nn.Sequential(nn.Conv2d(a, 2 * a, 1), nn.LeakyReLU(0.2), nn.Conv2d(2 * a, a, 1))
@@ -197,7 +209,10 @@ class StyleGAN2(nn.Module):
 
     def forward(self, ws: Tensor, noise: Tensor) -> Tensor:
         first = getattr(self.G, "initial_block", None)
-        x = self.G.to_initial_block(ws.mean(dim=1)[:, :, None, None]) if first is None else first.expand(len(ws), -1, -1, -1)
+        if first is None:
+            x = self.G.to_initial_block(ws.mean(dim=1)[:, :, None, None])
+        else:
+            x = first.expand(len(ws), -1, -1, -1)
         x, picture = self.G.initial_conv(x), 0.0
         for i, (block, attention) in enumerate(zip(self.G.blocks, self.G.attns)):
             x = x if attention is None else attention(x)

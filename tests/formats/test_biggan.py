@@ -40,7 +40,8 @@ class Deep(nn.Module):
         for i, (a, b) in enumerate(zip(widths, widths[1:])):
             if i == 2:
                 attention = nn.Module()
-                for name, (p, q) in {"theta": (a, a // 8), "phi": (a, a // 8), "g": (a, a // 2), "o_conv": (a // 2, a)}.items():
+                sizes = {"theta": (a, a // 8), "phi": (a, a // 8), "g": (a, a // 2), "o_conv": (a // 2, a)}
+                for name, (p, q) in sizes.items():
                     attention.add_module(f"snconv1x1_{name}", conv(p, q, 1, bias=False))
                 attention.gamma = nn.Parameter(torch.zeros(1))
                 G.layers.append(attention)
@@ -95,7 +96,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Deep, BigGANGenerato
 def test_settings_follow_from_the_weights(both: tuple[Deep, BigGANGenerator]) -> None:
     G = both[1]
     assert isinstance(G, StyleGenerator) and (G.resolution, G.classes, G.z_dim) == (16, CLASSES, Z)
-    assert (G.config.width, G.config.widths, G.config.attention, G.config.measured) == (8, (4, 4, 2, 2, 1), 2, MEASURED)
+    config = G.config
+    assert (config.width, config.widths, config.attention, config.measured) == (8, (4, 4, 2, 2, 1), 2, MEASURED)
 
 
 @pytest.mark.parametrize(("psi", "step"), [(1.0, 50), (0.5, 25), (0.02, 1)])

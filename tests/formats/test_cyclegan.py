@@ -41,7 +41,8 @@ class Blurred(nn.Module):
 
 
 def generator(
-    program: str, width: int = 4, blocks: int = 2, a: int = 3, b: int = 3, batch_norm: bool = False, dropout: bool = False
+    program: str, width: int = 4, blocks: int = 2, a: int = 3, b: int = 3, batch_norm: bool = False,
+    dropout: bool = False,
 ) -> nn.Module:
     norm = (lambda c: nn.BatchNorm2d(c)) if batch_norm else lambda c: nn.InstanceNorm2d(c)
     conv = lambda i, o, k, **more: nn.Conv2d(i, o, k, bias=not batch_norm, **more)
@@ -59,7 +60,8 @@ def generator(
         if program == "junyanz":
             layers.append(nn.ConvTranspose2d(c, c // 2, 3, 2, 1, output_padding=1, bias=not batch_norm))
         else:
-            layers += [Blurred(c, up=True) if program == "cut" else nn.Upsample(scale_factor=2), conv(c, c // 2, 3, padding=1)]
+            grow = Blurred(c, up=True) if program == "cut" else nn.Upsample(scale_factor=2)
+            layers += [grow, conv(c, c // 2, 3, padding=1)]
         layers += [norm(c // 2), nn.ReLU()]
     network = nn.Module()
     network.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, b, 7), nn.Tanh())
@@ -71,7 +73,8 @@ def generator(
 def test_pictures_are_those_of_the_programs(program: str, dropout: bool, tmp_path: Path) -> None:
     theirs = generator(program, dropout=dropout and program != "huggan")
     ours = converted(theirs.state_dict(), tmp_path, "latest_net_G_A.pth", "cyclegan")
-    assert isinstance(ours, Translator) and (ours.config.blocks, ours.config.width, ours.config.affine) == (2, 4, False)
+    assert isinstance(ours, Translator)
+    assert (ours.config.blocks, ours.config.width, ours.config.affine) == (2, 4, False)
     x = torch.rand(2, 3, 24, 32) * 2 - 1
     assert torch.allclose(ours.translate(x), theirs.model(x), atol=1e-4)
 
@@ -104,5 +107,6 @@ def test_another_depth_is_refused(tmp_path: Path) -> None:
     state = generator("junyanz").state_dict()
     del state["model.4.weight"]
     torch.save(state, tmp_path / "odd.pth")
-    with pytest.raises(CheckpointError, match="odd.pth has 5 convolutions besides its blocks, a CycleGAN 6; give another"):
+    said = "odd.pth has 5 convolutions besides its blocks, a CycleGAN 6; give another"
+    with pytest.raises(CheckpointError, match=said):
         convert(tmp_path / "odd.pth", tmp_path / "out")

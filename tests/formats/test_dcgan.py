@@ -13,7 +13,8 @@ def example(z_dim: int = 10, width: int = 4, channels: int = 3, sizes: int = 5, 
     layers, inside = [], z_dim
     for i in reversed(range(sizes - 1)):
         stride, padding = (1, 0) if inside == z_dim else (2, 1)
-        layers += [nn.ConvTranspose2d(inside, width * 2**i, 4, stride, padding, bias=bias), nn.BatchNorm2d(width * 2**i), nn.ReLU()]
+        out = width * 2**i
+        layers += [nn.ConvTranspose2d(inside, out, 4, stride, padding, bias=bias), nn.BatchNorm2d(out), nn.ReLU()]
         inside = width * 2**i
     return nn.Sequential(*layers, nn.ConvTranspose2d(inside, channels, 4, 2, 1, bias=bias), nn.Tanh())
 
@@ -43,5 +44,6 @@ def test_another_shape_is_refused_with_its_figures(tmp_path: Path) -> None:
     layers[6] = nn.ConvTranspose2d(16, 12, 4, 2, 1, bias=False)
     layers[7], layers[9] = nn.BatchNorm2d(12), nn.ConvTranspose2d(12, 4, 4, 2, 1, bias=False)
     torch.save({f"main.{name}": tensor for name, tensor in layers.state_dict().items()}, tmp_path / "odd.pth")
-    with pytest.raises(CheckpointError, match="odd.pth has 32, 16, 12, 4 feature maps and 4 normalisations; a DCGAN has 32, 16, 8, 4"):
+    said = "odd.pth has 32, 16, 12, 4 feature maps and 4 normalisations; a DCGAN has 32, 16, 8, 4"
+    with pytest.raises(CheckpointError, match=said):
         convert(tmp_path / "odd.pth", tmp_path / "out")

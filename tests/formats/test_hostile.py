@@ -1,7 +1,7 @@
 """Every hostile file is refused in one sentence, in little time and memory, and none runs anything.
 
-One process reads them all, bounded to 1 GB more than it has after its imports: whatever takes more dies there. Seconds
-are the processor's: another program's work fails no test.
+One process reads them all, bounded to 1 GB more than it has after its imports: whatever takes more dies there.
+Seconds are the processor's: another program's work fails no test.
 """
 
 import json

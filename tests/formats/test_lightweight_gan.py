@@ -81,7 +81,8 @@ def test_pictures_are_those_of_the_package(
         monkeypatch.setattr(package, "Blur", nn.Identity)
     torch.manual_seed(0)
     theirs = package.Generator(
-        image_size=128, latent_dim=24, fmap_max=32, fmap_inverse_coef=9, attn_res_layers=[16], freq_chan_attn=frequency,
+        image_size=128, latent_dim=24, fmap_max=32, fmap_inverse_coef=9, attn_res_layers=[16],
+        freq_chan_attn=frequency,
         greyscale=frequency,
     )
     buffers = {name: tensor.clone() for name, tensor in theirs.state_dict().items() if "dct_weights" in name}

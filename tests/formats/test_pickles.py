@@ -55,7 +55,8 @@ def test_what_lies_beside_weights_is_plain_data(tmp_path: Path, how: dict | None
     found = read_pickle(write(tmp_path, value, how)).value
     assert isinstance(found["args"], Record) and found["args"].name == "argparse.Namespace"
     assert found["args"].state == {"lr": 0.1}
-    assert (found["step"], found["loss"], found["list"], found[3]) == (7, 0.5, [1, (2, 3), {4}], "keys can be numbers")
+    wanted = 7, 0.5, [1, (2, 3), {4}], "keys can be numbers"
+    assert (found["step"], found["loss"], found["list"], found[3]) == wanted
     assert found["numbers"].values.tolist() == [[0, 1, 2], [3, 4, 5]] == found["columns"].values.tolist()
     assert (bytes(found["bytes"]), found["big"], found["nothing"]) == (b"\x00\xff", -(2**70), None)
     assert (found["size"], found["lists"], found["ordered"]) == ((1, 2), {"a": [1]}, {"a": 1, "b": 2})
@@ -95,7 +96,8 @@ def test_safetensors_are_read_too(tmp_path: Path) -> None:
 
 
 def test_what_no_format_knows_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="^weights.bin holds nothing of a kind that is known here; give one of: "):
+    said = "^weights.bin holds nothing of a kind that is known here; give one of: "
+    with pytest.raises(CheckpointError, match=said):
         recognise(write(tmp_path, {"a": torch.ones(1)}, {}))
 
 

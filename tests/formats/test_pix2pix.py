@@ -11,7 +11,7 @@ from tests.formats.foreign import converted, shaken
 
 
 class Nested(nn.Module):
-    """A level of the authors' U-Net, around those within: what it is given, and beside it what comes back from there."""
+    """A level of the authors' U-Net, around those within: what it is given, beside what comes back from there."""
 
     def __init__(self, outer: int, inner: int, within: nn.Module | None, given: int | None, batch_norm: bool) -> None:
         super().__init__()
@@ -25,7 +25,8 @@ class Nested(nn.Module):
         elif within is None:
             layers = [nn.LeakyReLU(0.2, True), down, nn.ReLU(True), up, norm(outer)]
         else:
-            layers = [nn.LeakyReLU(0.2, True), down, norm(inner), within, nn.ReLU(True), up, norm(outer), nn.Dropout(0.5)]
+            around = [nn.LeakyReLU(0.2, True), down, norm(inner)], [nn.ReLU(True), up, norm(outer), nn.Dropout(0.5)]
+            layers = [*around[0], within, *around[1]]
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,7 +49,8 @@ def unet(width: int, halvings: int, batch_norm: bool) -> nn.Module:
 def test_pictures_are_those_of_the_authors_program(batch_norm: bool, tmp_path: Path) -> None:
     theirs = unet(2, 6, batch_norm)
     ours = converted(theirs.state_dict(), tmp_path, "latest_net_G.pth", "pix2pix")
-    assert isinstance(ours, Translator) and (ours.multiple, ours.config.width, ours.config.affine) == (64, 2, batch_norm)
+    assert isinstance(ours, Translator)
+    assert (ours.multiple, ours.config.width, ours.config.affine) == (64, 2, batch_norm)
     for module in theirs.modules():  # batch normalisation as in training, dropout not
         module.train(isinstance(module, nn.BatchNorm2d))
     x = torch.rand(2, 3, 128, 192) * 2 - 1
@@ -67,9 +69,11 @@ class Flat(nn.Module):
             self._add(f"down{i + 1}", nn.Conv2d(inside, out, 4, 2, 1, bias=False), *norm, nn.LeakyReLU(0.2))
             inside = out
         for i, out in enumerate(widths[-2::-1]):
-            self._add(f"up{i + 1}", nn.ConvTranspose2d(inside, out, 4, 2, 1, bias=False), nn.InstanceNorm2d(out), nn.ReLU())
+            up = nn.ConvTranspose2d(inside, out, 4, 2, 1, bias=False)
+            self._add(f"up{i + 1}", up, nn.InstanceNorm2d(out), nn.ReLU())
             inside = 2 * out
-        self.final = nn.Sequential(nn.Upsample(scale_factor=2), nn.ZeroPad2d((1, 0, 1, 0)), nn.Conv2d(inside, 3, 4, padding=1), nn.Tanh())
+        last = nn.ZeroPad2d((1, 0, 1, 0)), nn.Conv2d(inside, 3, 4, padding=1)
+        self.final = nn.Sequential(nn.Upsample(scale_factor=2), *last, nn.Tanh())
 
     def _add(self, name: str, *layers: nn.Module) -> None:
         block = nn.Module()
@@ -97,5 +101,6 @@ def test_pictures_are_those_of_huggans_program(tmp_path: Path) -> None:
 def test_too_few_levels_are_refused(tmp_path: Path) -> None:
     state = {"model.model.0.weight": torch.ones(4, 3, 4, 4), "model.model.3.weight": torch.ones(8, 3, 4, 4)}
     torch.save(state, tmp_path / "flat.pth")
-    with pytest.raises(CheckpointError, match="flat.pth halves its pictures once, a pix2pix twice or more; get it again"):
+    said = "flat.pth halves its pictures once, a pix2pix twice or more; get it again"
+    with pytest.raises(CheckpointError, match=said):
         convert(tmp_path / "flat.pth", tmp_path / "out")

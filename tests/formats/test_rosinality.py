@@ -63,7 +63,7 @@ def expected(found: dict[str, Tensor], z: Tensor, mean: Tensor, psi: float) -> T
 
 @pytest.mark.parametrize("old", [False, True])
 def test_the_imported_model_draws_what_the_paper_says(tmp_path: Path, old: bool) -> None:
-    """Also in torch's format from before 1.6; beside the discriminator, the optimisers and the trainer's arguments."""
+    """Also in torch's format from before 1.6; beside the discriminator, optimisers and the trainer's arguments."""
     found, mean = weights(), torch.randn(W)
     value = {"g_ema": found, "latent_avg": mean, "d": {"x": torch.ones(2)}, "args": argparse.Namespace(size=16)}
     state = {"state": {0: {"step": 3, "exp_avg": torch.ones(2)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}

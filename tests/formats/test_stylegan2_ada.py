@@ -78,7 +78,8 @@ def test_the_imported_model_draws_what_the_paper_says(
     info = read_info(tmp_path / "out")
     assert info.model == "stylegan2" and "non-commercial" in info.licence
     config = {k: info.config[k] for k in ("resolution", "channels", "classes", "z_dim", "w_dim", "mapping_layers")}
-    assert config == {"resolution": 16, "channels": 3, "classes": classes, "z_dim": Z, "w_dim": W, "mapping_layers": 2}
+    sizes = {"resolution": 16, "channels": 3, "classes": classes, "z_dim": Z, "w_dim": W, "mapping_layers": 2}
+    assert config == sizes
 
 
 def test_what_the_file_says_of_clamping_and_learning_rates_counts(

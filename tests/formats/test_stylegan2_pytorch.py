@@ -54,7 +54,9 @@ def test_transparent_pictures_stand_on_white(tmp_path: Path) -> None:
     assert torch.allclose(G.synthesis(ws), (colours * alpha + 1 - alpha) * 2 - 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"lr_mlp": "fast"}', '{"lr_mlp": -1}', '{"lr_mlp": 0}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"lr_mlp": "fast"}', '{"lr_mlp": -1}', '{"lr_mlp": 0}', "[" * 100_000]
+)
 def test_a_rate_that_cannot_be_read_is_the_usual_one(text: str, tmp_path: Path) -> None:
     (tmp_path / ".config.json").write_text(text)
     assert rate_beside(tmp_path / "model_3.pt") == 0.1

@@ -191,7 +191,8 @@ def test_a_restoration_network_stays_a_file(
     assert made.folder.read_bytes() == (tmp_path / "x4.pth").read_bytes()
     assert left(root) == [] and install(hub, Address("ann/sharp")) == made
     server.add("bob/sharp", {"x4.pth": (tmp_path / "x4.pth").read_bytes()})
-    with pytest.raises(SettingError, match="^a model named 'sharp.pth' from ann/sharp is installed; give another name"):
+    said = "^a model named 'sharp.pth' from ann/sharp is installed; give another name"
+    with pytest.raises(SettingError, match=said):
         install(hub, Address("bob/sharp"))
 
 

@@ -20,7 +20,7 @@ def G() -> BigGANGenerator:
 
 
 def test_the_papers_networks() -> None:
-    """Table 7 to 9: 16, 8, 4, 2 and 1 times 128 feature maps; 50.4, 55.9 and 56.2 million weights in the published ones."""
+    """Table 7 to 9: 16, 8, 4, 2 and 1 times 128 feature maps; 50.4, 55.9 and 56.2 million weights as published."""
     widths = {128: (16, 16, 16, 16, 8, 8, 4, 4, 2, 2, 1), 256: (16, 16, 16, 16, 8, 8, 8, 8, 4, 4, 2, 2, 1)}
     widths[512] = (*widths[256], 1, 1)
     for resolution, millions in ((128, 50.4), (256, 55.9), (512, 56.2)):

@@ -7,11 +7,12 @@ from studio.models.dcgan import DCGANConfig, DCGANDiscriminator, DCGANGenerator
 
 
 def test_the_papers_network_at_64_px() -> None:
-    """Figure 1: 1024, 512, 256 and 128 maps at 4, 8, 16 and 32 px (width 128); 3,576,704 weights at the usual width of 64."""
+    """Figure 1: 1024, 512, 256 and 128 maps at 4, 8, 16 and 32 px (width 128); 3,576,704 weights at width 64."""
     config = DCGANConfig(width=128)
     assert config.widths == [1024, 512, 256, 128]
     G = DCGANGenerator(DCGANConfig(channels=3))
-    assert sum(p.numel() for p in G.parameters()) == 3_576_704 + 3  # PyTorch's example, and the bias of our last layer
+    weights = sum(p.numel() for p in G.parameters())
+    assert weights == 3_576_704 + 3  # PyTorch's example, and the bias of our last layer
     D = DCGANDiscriminator(DCGANConfig(channels=3))
     assert sum(p.numel() for p in D.parameters()) == 2_765_568 + 64 + 1  # likewise, with the first and last bias
 

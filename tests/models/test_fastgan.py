@@ -22,7 +22,8 @@ def test_widths_of_the_papers_table() -> None:
         "8": 512, "16": 256, "32": 128, "64": 128, "128": 64, "256": 32,
     }
     assert [len(block.layers) for block in G.up.values()] == [2, 1, 2, 1, 2, 1]
-    assert {side: gate.squeeze.in_channels for side, gate in G.excitations.items()} == {"64": 1024, "128": 512, "256": 256}
+    squeezed = {side: gate.squeeze.in_channels for side, gate in G.excitations.items()}
+    assert squeezed == {"64": 1024, "128": 512, "256": 256}
     assert {side: gate.squeeze.in_channels for side, gate in D.excitations.items()} == {"32": 32, "16": 64, "8": 128}
 
 
@@ -75,7 +76,8 @@ def test_other_noise_is_refused(G: FastGANGenerator) -> None:
 def test_z_is_its_style(G: FastGANGenerator) -> None:
     z = torch.randn(2, 8)
     assert isinstance(G, StyleGenerator)
-    assert torch.equal(G.generate(z, psi=0.5), G.generate(z / 2)) and not torch.equal(G.generate(z)[0], G.generate(z)[1])
+    assert torch.equal(G.generate(z, psi=0.5), G.generate(z / 2))
+    assert not torch.equal(G.generate(z)[0], G.generate(z)[1])
 
 
 def test_classes() -> None:
@@ -85,4 +87,5 @@ def test_classes() -> None:
     assert not torch.equal(pictures[0], pictures[1])
     same = pictures[:1].expand(2, -1, -1, -1)
     difference = D(same, torch.eye(2)).diff(dim=0)
-    assert difference.abs().min() > 0 and torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-6)
+    assert difference.abs().min() > 0
+    assert torch.allclose(difference, difference[:, :1].expand_as(difference), atol=1e-6)

@@ -9,7 +9,11 @@ TINY = dict(resolution=16, z_dim=8, widths=(8, 4))
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"upsampling": "repeat", "kernel": 3, "grain": False}, {"blur": True, "attention": (4, 8)}, {"transparent": True}]
+    "changes",
+    [
+        {}, {"upsampling": "repeat", "kernel": 3, "grain": False}, {"blur": True, "attention": (4, 8)},
+        {"transparent": True},
+    ],
 )
 def test_pictures_and_a_step_that_moves_every_weight(changes: dict[str, object]) -> None:
     torch.manual_seed(0)
@@ -33,7 +37,8 @@ def test_large_features_are_excited_by_those_of_an_eighth() -> None:
 
 
 def test_what_does_not_go_together_is_refused() -> None:
-    with pytest.raises(SettingError, match="widths=8,4 are 2, and 64 px need 4; give one for each doubling from 4 px"):
+    said = "widths=8,4 are 2, and 64 px need 4; give one for each doubling from 4 px"
+    with pytest.raises(SettingError, match=said):
         LightweightGANConfig(resolution=64, widths=(8, 4))
     with pytest.raises(SettingError, match="transparent pictures have 3 colour channels, not 1; give 3"):
         LightweightGANConfig(**TINY, channels=1, transparent=True)

@@ -26,7 +26,8 @@ def test_pictures_of_any_allowed_size_and_a_step_that_moves_every_weight(network
     assert made.shape == x.shape and made.abs().max() <= 1
     (made * torch.randn_like(made)).sum().backward()
     still = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert [name for name in still if not name.endswith("bias")] == []  # a bias before normalisation is taken away again
+    # a bias before normalisation is taken away again
+    assert [name for name in still if not name.endswith("bias")] == []
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -56,5 +57,6 @@ def test_a_tool_that_needs_another_capability_says_so() -> None:
     for wanted in (StyleGenerator, Inpainter):
         with pytest.raises(CapabilityError, match="which 'horses' lacks; choose another model"):
             require(NETWORKS[0], wanted, "horses", "tool")
-    with pytest.raises(CapabilityError, match="translate needs a model with turning one kind of picture into another"):
+    said = "translate needs a model with turning one kind of picture into another"
+    with pytest.raises(CapabilityError, match=said):
         require(nn.Identity(), Translator, "x", "translate")

@@ -46,7 +46,7 @@ def test_smooth_gradients_reach_every_pixel_alike() -> None:
     torch.manual_seed(0)
 
     def unevenness(smooth: bool) -> float:
-        """How the gradient's strength differs between the four places in a square of 2x2 pixels, over many pictures."""
+        """How the gradient's strength differs between the four places in a square of 2x2 pixels, over many."""
         x = (torch.rand(8, 3, 32, 32) * 2 - 1).requires_grad_(True)
         (gradient,) = torch.autograd.grad(vgg(x, smooth=smooth)["relu3_1"].square().sum(), x)
         spread = gradient.abs().view(8, 3, 16, 2, 16, 2).std(dim=(3, 5)) / gradient.abs().mean()

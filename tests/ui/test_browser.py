@@ -1,7 +1,6 @@
 """Journeys in a real browser."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,10 @@ import pytest
 
 from studio.ui.i18n import messages
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary on the PATH")
-
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 WAIT_MS = 20_000
+HERE = {"127.0.0.1", "data", "blob"}
 EN, ZH = messages("en"), messages("zh-CN")
 WALK = "#explore-walk input[type=range]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 class Visit:
@@ -44,6 +31,16 @@ class Visit:
         self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         self.page.goto(url)
         self.ready()
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Leave. A visit that went well has had no error, and has asked nobody but this machine."""
+        self.context.close()
+        if kind is None:
+            assert self.errors == []
+            assert self.hosts <= HERE, "the page asked for something that is not on this machine"
 
     def ready(self) -> None:
         self.page.wait_for_selector(".live.has-picture")
@@ -68,11 +65,8 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Any, served: str) -> Iterator[Visit]:
-    visit = Visit(browser, served)
-    yield visit
-    visit.context.close()
-    assert visit.errors == []
-    assert visit.hosts <= {"127.0.0.1", "data", "blob"}, "the page asked for something that is not on this machine"
+    with Visit(browser, served) as visit:
+        yield visit
 
 
 def test_the_picture_follows_the_slider(visit: Visit) -> None:
@@ -237,7 +231,7 @@ def test_chinese(browser: Any, served: str) -> None:
     visit.ready()
     assert EN["explore.walk_title"] in page.inner_text("body")
     visit.context.close()
-    assert visit.hosts <= {"127.0.0.1", "data", "blob"}
+    assert visit.hosts <= HERE
 
 
 def test_on_a_phone_the_picture_stays_in_sight(browser: Any, served: str) -> None:

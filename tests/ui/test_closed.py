@@ -100,7 +100,10 @@ def test_a_picture_is_never_an_address(stranger: Stranger, picture: str) -> None
 
 @pytest.mark.parametrize(
     "path",
-    ["upload", "process_recording", "vibe-edit", "vibe-code", "dev/reload", "run-history/connect", "run/x", "stream/x"],
+    [
+        "upload", "process_recording", "vibe-edit", "vibe-code", "dev/reload", "run-history/connect", "run/x",
+        "stream/x",
+    ],
 )
 def test_routes_without_a_use_are_not_there(stranger: Stranger, path: str) -> None:
     plain = f"/gradio_api/{path}"

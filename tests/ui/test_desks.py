@@ -11,7 +11,7 @@ import pytest
 
 from studio.errors import DiskError, SettingError
 from studio.ui import desks as module
-from studio.ui.desks import Desks, Kept, Limits, MissingFile, safe_name
+from studio.ui.desks import Desks, Kept, Limits, MissingFile, finding, safe_name, safe_path
 
 MINE, YOURS = "a" * 32, "b" * 32
 
@@ -230,10 +230,70 @@ def test_desks_of_killed_servers_are_cleared_away(temporary: Path, monkeypatch: 
 @pytest.mark.parametrize(
     "name, safe",
     [
-        ("sea.png", "sea.png"), ("../../etc/passwd", "passwd"), ("C:\\photos\\sea.png", "sea.png"), ("a/b/c.jpg", "c.jpg"),
-        ("", "file"), ("...", "file"), ("风景.jpg", "风景.jpg"), ("a\0b\n.png", "a_b_.png"), ("photo\u202egnp.exe", "photo_gnp.exe"),
+        ("sea.png", "sea.png"), ("../../etc/passwd", "passwd"), ("C:\\photos\\sea.png", "sea.png"),
+        ("a/b/c.jpg", "c.jpg"),
+        ("", "file"), ("...", "file"), ("风景.jpg", "风景.jpg"), ("a\0b\n.png", "a_b_.png"),
+        ("photo\u202egnp.exe", "photo_gnp.exe"),
         ("x" * 300 + ".png", "x" * 116 + ".png"),
     ],
 )
 def test_names_fit_any_system(name: str, safe: str) -> None:
     assert safe_name(name) == safe
+
+
+# --- looked at, written, named
+
+
+def test_the_last_piece_is_looked_at(desks: Desks) -> None:
+    seen = []
+
+    def look(desk: str, kept: Kept, purpose: object) -> dict[str, object]:
+        seen.append((desk, kept.path.read_bytes(), purpose))
+        return {"id": kept.id}
+
+    assert desks.accept(piece(b"ABCD", 0, 7, purpose="work"), look) == {}
+    assert seen == []
+    answer = desks.accept(piece(b"EFG", 4, 7, purpose="work"), look)
+    assert answer == {"id": hashlib.sha256(b"ABCDEFG").hexdigest()}
+    assert seen == [(MINE, b"ABCDEFG", "work")]
+
+
+def test_what_is_refused_is_forgotten(desks: Desks) -> None:
+    def look(desk: str, kept: Kept, purpose: object) -> dict[str, object]:
+        raise SettingError("not this one")
+
+    with pytest.raises(SettingError, match="^not this one$"):
+        desks.accept(piece(b"ABCD"), look)
+    with pytest.raises(MissingFile):
+        desks.find(MINE, hashlib.sha256(b"ABCD").hexdigest())
+
+
+def test_bytes_made_here_are_a_file(desks: Desks) -> None:
+    kept = desks.write(MINE, b"ABCD", "a/mask.png")
+    assert (kept.id, kept.name, kept.bytes) == (hashlib.sha256(b"ABCD").hexdigest(), "mask.png", 4)
+    assert desks.find(MINE, kept.id).path.read_bytes() == b"ABCD"
+
+
+def test_a_file_that_is_gone_is_an_answer() -> None:
+    @finding
+    def ask(file: str) -> dict[str, object]:
+        if file:
+            raise MissingFile(file)
+        return {"found": True}
+
+    assert ask("") == {"found": True}
+    assert ask("ab" * 32) == {"missing": ["ab" * 32]}
+
+
+@pytest.mark.parametrize(
+    "name, path",
+    [
+        ("roses/1.png", "roses/1.png"),
+        ("..\\..\\1.png", "1.png"),
+        ("/etc/./../1:2.png", "etc/1_2.png"),
+        ("a/b/c/d/e/f/g/h/i.png", "b/c/d/e/f/g/h/i.png"),
+        (" /. ", "picture"),
+    ],
+)
+def test_names_with_folders(name: str, path: str) -> None:
+    assert safe_path(name) == path

@@ -79,7 +79,9 @@ def status(guard: Callable[..., Any], path: str = "/", **headers: str) -> int:
     return sent[0]["status"]
 
 
-@pytest.mark.parametrize("path", ["/", "/config", "/config/", "/gradio_api/queue/join", "/gradio_api/call/x/1", "/assets/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/config", "/config/", "/gradio_api/queue/join", "/gradio_api/call/x/1", "/assets/x"]
+)
 def test_routes_of_the_page_are_there(path: str) -> None:
     assert status(OnlyUsedRoutes, path) == 200
 

@@ -66,7 +66,8 @@ def done(handlers: ModelsHandlers, **asked: Any) -> Any:
 
 def test_the_list_and_one_of_it(handlers: ModelsHandlers) -> None:
     listed = handlers.shelf.models({})["models"]
-    assert [(one["name"], one["origin"], one["opens"], one["own"]) for one in listed] == [("tiny", "file", "explore", True)]
+    told = [(one["name"], one["origin"], one["opens"], one["own"]) for one in listed]
+    assert told == [("tiny", "file", "explore", True)]
     told = handlers.shelf.about({"kind": "model", "name": "tiny"})
     assert told["card"] == [{"kind": "heading", "level": 1, "spans": [{"text": "A tiny model"}]}]
     assert told["can"] == ["noise", "styles"] and told["licence"] == "not stated" and len(told["sha256"]) == 64
@@ -176,7 +177,8 @@ def test_several_files_are_a_choice_and_what_fits_no_tab_is_said(
     server.add("bob/two", {"a.pth": b"12", "sub/b.pth": b"3"})
     server.add("bob/words", {"a.bin": b"12", "b.bin": b"3"}, task="text-generation")
     told = handlers.hub.look({"address": "bob/two"})
-    assert [file["address"] for file in told["choices"]] == ["bob/two:a.pth", "bob/two:sub/b.pth"] and told["files"] == []
+    assert [file["address"] for file in told["choices"]] == ["bob/two:a.pth", "bob/two:sub/b.pth"]
+    assert told["files"] == []
     assert handlers.hub.look({"address": told["choices"][1]["address"]})["bytes"] == 1
     assert "which no tab here does" in handlers.hub.look({"address": "bob/words"})["problem"]
     found = handlers.hub.search({"words": "bob"})["found"]
@@ -184,7 +186,8 @@ def test_several_files_are_a_choice_and_what_fits_no_tab_is_said(
 
 
 def test_fetched_cancelled_and_gone_on_with(
-    everywhere: Hub, server: HubServer, handlers: ModelsHandlers, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    everywhere: Hub, server: HubServer, handlers: ModelsHandlers, files: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server.add("ann/brush", files)
     monkeypatch.setattr("studio.hub.download.RETRIES", 0)
@@ -204,7 +207,8 @@ def test_fetched_cancelled_and_gone_on_with(
     assert [(one["repo"], one["here"]) for one in kept["models"]] == [("ann/brush", True)]
     with handlers.hub.fetching("ann/brush"), pytest.raises(SettingError, match="is being fetched"):
         handlers.hub.forget({"repo": "ann/brush"})
-    assert handlers.hub.forget({"repo": "ann/brush"})["freed"] == kept["bytes"] and handlers.hub.cache({})["models"] == []
+    assert handlers.hub.forget({"repo": "ann/brush"})["freed"] == kept["bytes"]
+    assert handlers.hub.cache({})["models"] == []
     assert handlers.services.library.names() == ["my ink", "tiny"]
 
 

@@ -14,11 +14,8 @@ from studio.masks import encode_mask
 from studio.ui.i18n import messages
 from tests.tiny_style import blobs
 from tests.ui.conftest import serving
-from tests.ui.test_browser import CHROMIUM, QUIET, sync_api
 from tests.ui.test_style_browser import StyleVisit, decoded, far
 from tests.ui.visitor import photo
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary on the PATH")
 
 EN, ZH = messages("en"), messages("zh-CN")
 HEIGHT, WIDTH = 120, 160
@@ -29,14 +26,6 @@ LIVE = "atelier.live.restore"
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(tmp_path_factory.mktemp("models")) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
 
 
 class RestoreVisit(StyleVisit):
@@ -97,11 +86,8 @@ class RestoreVisit(StyleVisit):
 
 @pytest.fixture
 def visit(browser: Any, address: str) -> Iterator[RestoreVisit]:
-    visit = RestoreVisit(browser, address)
-    yield visit
-    visit.context.close()
-    assert visit.errors == []
-    assert visit.hosts <= {"127.0.0.1", "data", "blob"}, "the page asked for something that is not on this machine"
+    with RestoreVisit(browser, address) as visit:
+        yield visit
 
 
 def hole(where: Any = np.s_[50:60, 40:120]) -> bytes:
@@ -310,7 +296,10 @@ def test_chinese(browser: Any, address: str) -> None:
     visit.fill(layers=1)
     page.click(".stage [data-do=brush]")
     text = page.inner_text("body")
-    keys = ["restore.replace", "brush.polygon", "restore.fills", "restore.hide", "restore.no_network", "restore.note_info"]
+    keys = [
+        "restore.replace", "brush.polygon", "restore.fills", "restore.hide", "restore.no_network",
+        "restore.note_info",
+    ]
     assert [key for key in keys if ZH[key] not in text] == []
     markers = r"/__i18n__|\b(brush|stage|restore|live|compare)\.[a-z_]+/g"
     assert page.evaluate(f"document.body.innerText.match({markers})") is None
@@ -327,7 +316,8 @@ def test_on_a_phone(browser: Any, address: str) -> None:
     page.click(".stage [data-do=brush]")
     client = page.context.new_cdp_session(page)
     x, y = visit.place(80, 60)
-    for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchMove", [{"x": x + 30, "y": y}]), ("touchEnd", [])):
+    strokes = {"touchStart": [{"x": x, "y": y}], "touchMove": [{"x": x + 30, "y": y}], "touchEnd": []}
+    for kind, points in strokes.items():
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     page.wait_for_function(f"{LIVE}.settings.mask !== ''")
     visit.fill(layers=1)

@@ -23,7 +23,7 @@ from studio.suggestion import Suggestion
 from studio.ui.handlers.restore import RestoreHandlers
 from studio.ui.handlers.restore_controls import RestoreControls
 from studio.ui.handlers.restore_files import (
-    encode_layer, encode_proposal, open_original, pooled, read_layer, read_mask_of, read_proposal, written,
+    encode_layer, encode_proposal, open_original, pooled, read_layer, read_mask_of, read_proposal,
 )
 from studio.ui.handlers.restore_work import proposed_mask
 from studio.ui.services import Services
@@ -176,7 +176,9 @@ def test_the_fill_is_the_networks(visitor: Visitor) -> None:
     settings = filled(visitor, png(damaged), feather=0)
     assert np.array_equal(pixels(fetched(visitor, "save", **settings)), flat)
     told = visitor.handlers.layers(visitor.ask(**settings))["layers"]
-    layer = {"id": settings["layers"][0], "method": "network", "model": "inpaint", "area_px": 150, "licence": "CC0-1.0"}
+    layer = {
+        "id": settings["layers"][0], "method": "network", "model": "inpaint", "area_px": 150, "licence": "CC0-1.0",
+    }
     assert told == [layer]
 
 
@@ -437,7 +439,8 @@ def test_many_pictures_by_their_masks_and_by_suggestion(visitor: Visitor) -> Non
     }
     files = [
         {"id": sent["a"]["id"], "name": "f/a.png", "mask": sent["m"]["id"]}, {"id": sent["b"]["id"], "name": "b.png"},
-        {"id": sent["c"]["id"], "name": "c.jpg"}, {"id": sent["a"]["id"], "name": "d.png", "mask": sent["wrong"]["id"]},
+        {"id": sent["c"]["id"], "name": "c.jpg"},
+        {"id": sent["a"]["id"], "name": "d.png", "mask": sent["wrong"]["id"]},
     ]
     with zipfile.ZipFile(io.BytesIO(fetched(visitor, "save", {"files": files}, work=sent["a"]["id"]))) as pack:
         assert pack.namelist() == ["f/a.png", "b.png", "c.jpg", "notes.txt"]
@@ -547,13 +550,13 @@ def test_layers_and_proposals_are_read_as_they_were_written(visitor: Visitor, dt
     desks = visitor.handlers.services.desks
     layer = Layer(3, 5, blobs(20, 30, 1, dtype, channels), {"method": "ns", "area_px": 7})
     original = picture(blobs(HEIGHT, WIDTH, 0, dtype, channels - 1))
-    back = read_layer(written(desks, SECRET, encode_layer(layer), "layer.png"), original)
+    back = read_layer(desks.write(SECRET, encode_layer(layer), "layer.png"), original)
     assert back.sha256 == layer.sha256 and back.made == layer.made
     found = Suggestion(("crack", "loss"), np.arange(2 * 5 * 7, dtype=np.uint8).reshape(2, 5, 7))
-    again = read_proposal(written(desks, SECRET, encode_proposal(found), "damage.png"))
+    again = read_proposal(desks.write(SECRET, encode_proposal(found), "damage.png"))
     assert again.classes == found.classes and np.array_equal(again.levels, found.levels)
     with pytest.raises(ImageError, match="was not made in this tab"):
-        read_proposal(written(desks, SECRET, photo(), "photo.png"))
+        read_proposal(desks.write(SECRET, photo(), "photo.png"))
 
 
 @pytest.mark.parametrize(

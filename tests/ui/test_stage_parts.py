@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,6 @@ from PIL import Image
 from studio.ui.i18n import messages
 from studio.ui.shell import HEAD
 from studio.ui.theme import CSS
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium binary on the PATH")
 
 STEP = 32  # grey levels between two labels
 PAGE = """<!doctype html><html><head><script>window.gradio_config = { i18n_translations: { en: MESSAGES } };</script>
@@ -41,14 +36,6 @@ HEAD<style>CSS
     brush.show(true);
   };
 </script></body></html>"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -284,7 +284,8 @@ def zipped(**files: bytes) -> bytes:
 
 
 def test_a_zip_is_unpacked(visitor: Visitor) -> None:
-    pack = zipped(trip__a_dot_png=photo(), trip__b_dot_png=photo(seed=2), trip__notes_dot_txt=b"x", _dot_hidden_dot_png=b"x")
+    pictures = {"trip__a_dot_png": photo(), "trip__b_dot_png": photo(seed=2)}
+    pack = zipped(**pictures, trip__notes_dot_txt=b"x", _dot_hidden_dot_png=b"x")
     answer = visitor.send(pack, "trip.zip")
     assert (answer["kind"], answer["skipped"]) == ("zip", 2)
     assert [file["name"] for file in answer["files"]] == ["trip/a.png", "trip/b.png"]
@@ -370,7 +371,9 @@ def test_a_mask_whose_levels_a_browser_has_blurred(services: Services, visitor: 
 # ---- finished work
 
 
-def test_the_finished_picture_is_that_of_the_settings_and_says_how_it_was_made(visitor: Visitor, services: Services) -> None:
+def test_the_finished_picture_is_that_of_the_settings_and_says_how_it_was_made(
+    visitor: Visitor, services: Services
+) -> None:
     work = visitor.send(photo(333, 200), "sea.jpeg")["id"]
     visitor.start(work=work, strength=0.8, styles=["spring", "", "moulin", ""], weights=[1, 0, 0.5, 0])
     report = ended(visitor)
@@ -402,7 +405,9 @@ def test_every_format_brings_the_settings_back(visitor: Visitor, format: str, su
     assert (again["width"], again["height"]) == (50, 38)
 
 
-def test_a_picture_of_the_command_line_brings_what_it_has(visitor: Visitor, services: Services, tmp_path: Path) -> None:
+def test_a_picture_of_the_command_line_brings_what_it_has(
+    visitor: Visitor, services: Services, tmp_path: Path
+) -> None:
     wish = StyleSettings(strength=0.4, weights=(0.2, 0.8), keep_colour="histogram", stroke=0.5)
     preset = hashlib.sha256(style_path("pesaro").read_bytes()).hexdigest()
     provenance = services.stylist("style").provenance(wish, [("mine.jpg", "e" * 64), ("bellini.jpg", preset)])
@@ -414,7 +419,8 @@ def test_a_picture_of_the_command_line_brings_what_it_has(visitor: Visitor, serv
 
 
 def with_provenance(**changes: Any) -> bytes:
-    made = Provenance(**{"tool": "style", "model": "style", "settings": {"controls": StyleControls().to_dict()}, **changes})
+    usual = {"tool": "style", "model": "style", "settings": {"controls": StyleControls().to_dict()}}
+    made = Provenance(**{**usual, **changes})
     return encode(Image.fromarray(blobs(20, 30)), "PNG", labels=made.labels())
 
 
@@ -583,7 +589,8 @@ def test_a_full_disk_is_said_without_the_servers_paths(
     works = [visitor.send(photo(seed=seed))["id"] for seed in (1, 2)]
     visitor.start([{"id": id, "name": f"{id[:2]}.png"} for id in works] if many else [], work=works[0])
     report = ended(visitor)
-    sentence = "the studio's disk is full or cannot be written, and the result was lost; free some space and try again"
+    reason = "the studio's disk is full or cannot be written, and the result was lost"
+    sentence = f"{reason}; free some space and try again"
     assert (report["state"], report["error"]) == ("failed", sentence)
     assert "picture" in visitor.draw(work=works[0])  # the photo is still there
 
@@ -599,7 +606,9 @@ def test_a_transparent_photo_is_no_jpeg(visitor: Visitor, monkeypatch: pytest.Mo
         assert (file.format, file.size) == ("JPEG", (40, 30))
 
 
-def test_a_film_that_is_stopped_keeps_what_is_done(visitor: Visitor, film: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_film_that_is_stopped_keeps_what_is_done(
+    visitor: Visitor, film: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original = FramePainter.paint
 
     def paint(self: FramePainter, frame: Any) -> Any:
@@ -649,7 +658,8 @@ def test_scripts_get_the_same_picture(handlers: StyleHandlers, services: Service
         (None, ["spring"], {}, ImageError), ("§", ["spring"], {}, ImageError), ("bm8=", ["spring"], {}, ImageError),
         (base64_of(photo()), [], {}, SettingError), (base64_of(photo()), ["spring"] * 5, {}, SettingError),
         (base64_of(photo()), "spring", {}, SettingError), (base64_of(photo()), ["winter"], {}, ImageError),
-        (base64_of(photo()), ["spring"], {"strength": 2}, SettingError), (base64_of(photo()), ["spring"], [], SettingError),
+        (base64_of(photo()), ["spring"], {"strength": 2}, SettingError),
+        (base64_of(photo()), ["spring"], [], SettingError),
     ],
 )
 def test_scripts_get_sentences(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from studio.errors import CheckpointError
 from studio.explore import ExploreSettings
 from studio.library import Library
 from studio.ui.services import Services
@@ -37,4 +38,7 @@ def test_the_first_model_draws_and_finds_its_dials() -> None:
 
 def test_a_model_that_cannot_be_loaded_does_not_stop_the_page(save_tiny: Callable[..., Path], tmp_path: Path) -> None:
     (save_tiny(tmp_path / "tiny") / "model.safetensors").write_bytes(b"nothing")
-    warm(Services.on(Library((tmp_path,)), "cpu"))
+    services = Services.on(Library((tmp_path,)), "cpu")
+    warm(services)
+    with pytest.raises(CheckpointError, match="model.safetensors"):  # which the page says, when it asks
+        services.explorer.picture(services.opening())

@@ -20,7 +20,7 @@ from studio.checkpoint import load_network
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.library import BUNDLED
-from studio.models.style import VECTOR, StyleConfig, StyleNetwork, balanced, colour, colours, whiten
+from studio.models.style import VECTOR, StyleConfig, StyleNetwork, balanced, colour, colours, finished, whiten
 from studio.nn.patch_discriminator import PatchDiscriminator
 from studio.presets import PHOTOS, STYLES, photo_path, style_path
 from train.augment import rotate_about_grey
@@ -117,8 +117,8 @@ class StyleRecipe(Recipe):
             code = G.encode(styles)
             spread = lambda t: t.repeat_interleave(each, dim=0)
             drawn, statistics = G.paint(white, code.texture, places=places)
+            painted = finished(drawn, statistics[-1], spread(code.mean), spread(code.root))
             drawn = balanced(drawn, statistics[-1], spread(code.root))
-            painted = colour(drawn, spread(code.mean), spread(code.root))
             with torch.no_grad():
                 recoloured = colour(white, spread(code.mean), spread(code.root)).clamp(-1, 1)
                 shapes = G.vgg(F.avg_pool2d(recoloured, 2), smooth=True)[CONTENT_LAYER]
@@ -128,7 +128,7 @@ class StyleRecipe(Recipe):
 
             own = G.encode(photos[:2])
             same, statistics = G.paint(white[:2], own.texture, places=places[:2])
-            same = colour(balanced(same, statistics[-1], own.root), own.mean, own.root)
+            same = finished(same, statistics[-1], own.mean, own.root)
 
             with torch.no_grad():
                 vectors = spread(G.scaled_vector(styles))

@@ -1,4 +1,4 @@
-"""What the models tab's page may ask of the Hub: the catalogue, a search, a look before anything is fetched, the cache.
+"""What the models tab's page may ask of the Hub: the catalogue, a search, a look before a fetch, the cache.
 
 All of it goes under the login of whoever runs the studio: none of it is for visitors.
 """
@@ -43,7 +43,7 @@ class ModelsHub:
         return {"entries": [_entry(entry, installed) for entry in catalogue()], "signed_in": signed_in()}
 
     def preview(self, data: Any) -> Answer:
-        """An entry's picture, small: {picture}; from the cache alone, unless data["ask"] lets the Hub be asked for it."""
+        """An entry's picture, small: {picture}; from the cache alone, unless data["ask"] lets the Hub be asked."""
         self.shelf.check_own()
         address = find(_text(data, "name")).preview_address
         if address is None:
@@ -71,16 +71,17 @@ class ModelsHub:
     def look(self, data: Any) -> Answer:
         """What fetching data["address"] would bring, without fetching it. Raises SettingError, UnknownName, HubError.
 
-        {address, name, title, repo, commit, licence, task, private, gated, note, files, bytes, kept, choices, problem}:
-        choices are files of weights of which one is to be named first; problem says why nothing can be fetched.
+        {address, name, title, repo, commit, licence, task, private, gated, note, files, bytes, kept, choices,
+        problem}: choices are files of weights of which one is to be named first; problem says why nothing can be
+        fetched.
         """
         self.shelf.check_own()
         address, name = locate(_text(data, "address").strip()[:1000])
         hub = Hub()
         repository = hub.look(address)
         answer = {
-            "address": str(address), "name": name or default_name(address), "repo": address.repo, "file": address.file,
-            "commit": repository.commit, "licence": repository.licence, "task": repository.task,
+            "address": str(address), "name": name or default_name(address), "repo": address.repo,
+            "file": address.file, "commit": repository.commit, "licence": repository.licence, "task": repository.task,
             "private": repository.private, "gated": repository.gated, "note": repository.note, "url": hub.url,
             "files": [], "bytes": 0, "kept": 0, "choices": [], "problem": "",
         }
@@ -89,7 +90,8 @@ class ModelsHub:
         except HubError as error:
             weights = _weights(repository)
             if len(weights) > 1 and _fits(repository.task):
-                told = [{"address": str(replace(address, file=f.name)), "name": f.name, "bytes": f.size} for f in weights]
+                whole = lambda file: str(replace(address, file=file.name))
+                told = [{"address": whole(file), "name": file.name, "bytes": file.size} for file in weights]
                 return {**answer, "choices": told[:MAX_FILES]}
             return {**answer, "problem": str(error)}
         listed = [{"name": file.name, "bytes": file.size} for file in files]
@@ -106,7 +108,8 @@ class ModelsHub:
         by_name = {file.name: file for file in repository.files}
         card = by_name.get(CARD)
         pictures = [f for f in repository.files if f.name.lower().endswith(PICTURES) and f.size <= MAX_PICTURE]
-        pictures.sort(key=lambda f: (f.name != wanted, not any(word in f.name.lower() for word in _SAMPLES), "/" in f.name))
+        sample = lambda name: any(word in name.lower() for word in _SAMPLES)
+        pictures.sort(key=lambda f: (f.name != wanted, not sample(f.name), "/" in f.name))
         files = [file for file in (card, *pictures[:1]) if file and (file is not card or card.size <= MAX_CARD)]
         folder = hub.download(repository, files) if files else None
         answer: Answer = {"card": [], "picture": ""}

@@ -63,7 +63,7 @@ class ModelsLibrary:
         return {**told, **_facts(item), "card": read_card(item.card), "picture": picture}
 
     def draw(self, data: Any) -> Answer:
-        """Pictures of data["model"] at SEEDS seeds from data["first"] on, at data["psi"]: {cells: [{picture, seed}]}."""
+        """Pictures of data["model"] at SEEDS seeds from data["first"], at data["psi"]: {cells: [{picture, seed}]}."""
         model, first, psi = (data.get(key) if isinstance(data, dict) else None for key in ("model", "first", "psi"))
         if type(first) is not int or not 0 <= first <= MAX_SEED - SEEDS:
             raise SettingError(f"first={str(first)[:20]} is outside 0..{MAX_SEED - SEEDS} (the first of the seeds)")
@@ -85,7 +85,7 @@ class ModelsLibrary:
             return {"kind": item.kind, "name": rename(self.services.library, item, to.strip())}
 
     def remove(self, data: Any) -> Answer:
-        """Delete data["models"], a list of {kind, name}: {freed: bytes}. All of them or, where one may not go, none."""
+        """Delete data["models"], a list of {kind, name}: {freed: bytes}. All or, where one may not go, none."""
         self.check_own()
         asked = data.get("models") if isinstance(data, dict) else None
         if not isinstance(asked, list) or not 1 <= len(asked) <= MAX_DELETED:
@@ -115,9 +115,10 @@ class ModelsLibrary:
         config = info.config if info else {}
         thumb = next((url for path in item.pictures[:1] if (url := self._picture(path, THUMB_PX))), "")
         return {
-            "kind": item.kind, "name": item.name, "title": (info.title if info else "") or item.name, "origin": item.origin,
-            "bytes": item.bytes, "changed": item.changed, "can": list(item.can), "damaged": item.damaged,
-            "own": self.services.paths and not item.fixed, "task": task_of(item), "opens": TABS.get(task_of(item), ""),
+            "kind": item.kind, "name": item.name, "title": (info.title if info else "") or item.name,
+            "origin": item.origin, "bytes": item.bytes, "changed": item.changed, "can": list(item.can),
+            "damaged": item.damaged, "own": self.services.paths and not item.fixed,
+            "task": task_of(item), "opens": TABS.get(task_of(item), ""),
             "resolution": config.get("resolution"), "kimg": info.kimg if info else 0,
             "licence": info.licence if info else "", "run": snapshot[0] if snapshot else "", "thumb": thumb,
         }
@@ -152,8 +153,9 @@ def _facts(item: Item) -> Answer:
         return facts
     weights = (item.path / WEIGHTS).stat().st_size
     training = {key: str(info.training[key])[:200] for key in ("imported_from", "recipe") if key in info.training}
+    said = info.licence != "not stated" or not source
     return {
-        **facts, "licence": info.licence if info.licence != "not stated" or not source else source.licence or info.licence,
+        **facts, "licence": info.licence if said else source.licence or info.licence,
         "family": f"{info.family.title}, {info.family.paper}", "data": info.data, "data_licence": info.data_licence,
         "sha256": info.sha256, "weights": weights, "classes": info.config.get("classes") or 0, **training,
         "metrics": {str(name)[:60]: str(value)[:60] for name, value in list(info.metrics.items())[:40]},

@@ -19,7 +19,6 @@ from studio.publish import LICENCES, Publication, prepare, publish
 from studio.ui.components.live import Answer
 from studio.ui.desks import Kept, check_desk
 from studio.ui.handlers.models_hub import ModelsHub, signed_in
-from studio.ui.handlers.restore_files import written
 from studio.ui.tasks import Stopped, Task, Work
 
 MAX_PATH, MAX_NAME = 4000, 100
@@ -44,7 +43,7 @@ class ModelsWork:
 
         def work(task: Task) -> Kept:
             try:
-                return written(self.services.desks, desk, json.dumps(make(task)).encode(), "result.json")
+                return self.services.desks.write(desk, json.dumps(make(task)).encode(), "result.json")
             except Cancelled:
                 raise Stopped from None
 
@@ -62,28 +61,29 @@ class ModelsWork:
     def receive(self, data: Any) -> Answer:
         """A piece of a file of weights; to the last one, what it could be called here: {id, name, suggested}."""
         self.shelf.check_own()
-        kept = self.services.desks.receive(data)
-        if kept is None:
-            return {}
-        if Path(kept.name).suffix.lower() not in SUFFIXES:
-            self.services.desks.discard(data.data["desk"], kept.id)
-            known = ", ".join(SUFFIXES)
-            raise CheckpointError(f"{kept.name} is no file of weights; give one that ends in {known}")
-        return {"id": kept.id, "name": kept.name, "bytes": kept.bytes, "suggested": name_for(kept.name)}
+        return self.services.desks.accept(data, self._accept)
 
     def prepare(self, data: Any) -> Answer:
-        """Exactly what publishing would send: {repo, url, private, licence, files, bytes, card, notes, seen, signed_in}.
+        """Exactly what publishing would send.
 
-        Nothing leaves this machine. `seen` is to be given back to the job, which sends what was seen or nothing.
+        {repo, url, private, licence, title, files, bytes, card, notes, seen, signed_in}: `seen` is to be given back
+        to the job, which sends what was seen or nothing. Nothing leaves this machine.
         """
         self.shelf.check_own()
         found = self._publication(data)
         files = [{"name": name, "bytes": size} for name, size in found.sizes().items()]
         return {
-            "repo": found.repo, "url": f"{Hub().url}/{found.repo}", "private": found.private, "licence": found.licence,
-            "title": found.title, "files": files, "bytes": sum(file["bytes"] for file in files), "card": found.card,
+            "repo": found.repo, "url": f"{Hub().url}/{found.repo}", "private": found.private,
+            "licence": found.licence, "title": found.title, "card": found.card,
+            "files": files, "bytes": sum(file["bytes"] for file in files),
             "notes": list(found.notes), "seen": _digest(found), "signed_in": signed_in(),
         }
+
+    def _accept(self, desk: str, kept: Kept, purpose: Any) -> Answer:
+        if Path(kept.name).suffix.lower() not in SUFFIXES:
+            known = ", ".join(SUFFIXES)
+            raise CheckpointError(f"{kept.name} is no file of weights; give one that ends in {known}")
+        return {"id": kept.id, "name": kept.name, "bytes": kept.bytes, "suggested": name_for(kept.name)}
 
     def _install(self, data: Any) -> Work:
         address, known = locate(_text(data, "address", 1000))
@@ -109,7 +109,8 @@ class ModelsWork:
         if isinstance(data.get("path"), str):
             path = Path(_text(data, "path", MAX_PATH)).expanduser()
             if "\0" in str(path) or not path.is_absolute():
-                raise SettingError(f"{str(path)[:200]!r} is no whole path; give one that begins at the root of the disk")
+                whole = "give one that begins at the root of the disk"
+                raise SettingError(f"{str(path)[:200]!r} is no whole path; {whole}")
             if not path.is_file():
                 raise CheckpointError(f"there is no file {path}; check its name")
             name = name or name_for(path.name)
@@ -119,10 +120,10 @@ class ModelsWork:
         def make(task: Task) -> Answer:
             if isinstance(data.get("path"), str):
                 task.say("models.job_adopt", job="adopt", name=path.name)
-                return _result(adopt(path, path.name, name, root))
+                return _result(adopt(path, path.name, name, root, task.cancelled))
             with self.services.desks.hold(desk, [data["file"]]) as (kept,):
                 task.say("models.job_adopt", job="adopt", name=kept.name)
-                made = adopt(kept.path, kept.name, name or name_for(kept.name), root)
+                made = adopt(kept.path, kept.name, name or name_for(kept.name), root, task.cancelled)
             self.services.desks.discard(desk, kept.id)
             return _result(made)
 
@@ -134,8 +135,13 @@ class ModelsWork:
             raise SettingError(f"{found.title} is not what was shown any more; look at what would be sent again")
 
         def make(task: Task) -> Answer:
+            def progress(done: int, total: int) -> None:
+                task.say("models.job_send", job="publish", name=found.repo, done=_mb(done), total=_mb(total))
+                task.progress(0.97 * done / max(total, 1))
+
             task.say("models.job_publish", job="publish", name=found.repo)
-            return {"url": publish(found), "private": found.private, "title": found.title}
+            url = publish(found, progress=progress, cancelled=task.cancelled)
+            return {"url": url, "private": found.private, "title": found.title}
 
         return make
 

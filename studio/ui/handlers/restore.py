@@ -14,15 +14,15 @@ from studio.session import SUFFIX
 from studio.ui.archives import unpack
 from studio.ui.components.live import Answer, Newest, Request, data_url
 from studio.ui.components.stage import MAX_BATCH
-from studio.ui.desks import Kept, MissingFile, check_desk, safe_name
+from studio.ui.desks import Kept, MissingFile, check_desk, finding, safe_path
 from studio.ui.handlers.restore_controls import RestoreControls
-from studio.ui.handlers.restore_files import layer_facts, open_original, read_mask_of, read_proposal, written
+from studio.ui.handlers.restore_files import layer_facts, open_original, read_mask_of, read_proposal
 from studio.ui.handlers.restore_networks import RestoreNetworks, is_network
 from studio.ui.handlers.restore_sample import NAME, damaged_photo
 from studio.ui.handlers.restore_sessions import Steps, open_steps
 from studio.ui.handlers.restore_views import Views
 from studio.ui.handlers.restore_work import JOBS, Order, RestoreWork, proposed_mask
-from studio.ui.handlers.style import finding, picture_bytes
+from studio.ui.handlers.style import picture_bytes
 from studio.ui.services import Services
 
 AUTO = "auto"  # instead of a mask: what looks damaged
@@ -66,15 +66,7 @@ class RestoreHandlers:
 
     def receive(self, data: Any) -> Answer:
         """A piece of a file. To the last one: what it is; of a zip or a session what it holds."""
-        kept = self.services.desks.receive(data)
-        if kept is None:
-            return {}
-        desk = data.data["desk"]
-        try:
-            return self._accept(desk, kept, data.data.get("purpose"))
-        except BaseException:
-            self.services.desks.discard(desk, kept.id)
-            raise
+        return self.services.desks.accept(data, self._accept)
 
     def look(self, data: Any) -> Answer:
         """What files on the desk are: {"files": [...], "missing": [...]}."""
@@ -120,7 +112,7 @@ class RestoreHandlers:
 
     @finding
     def adopt(self, data: Any) -> Answer:
-        """The proposal and what is painted already as a mask on the desk: {id, name, bytes}; {} where there is none."""
+        """The proposal and what is painted already as a mask on the desk: {id, name, bytes}; {} for none."""
         controls, desk = RestoreControls.from_dict(Request.read(data).settings), check_desk(data.get("desk"))
         picture = open_original(self.services.desks.find(desk, controls.work))
         found = read_proposal(self.services.desks.find(desk, controls.proposal))
@@ -128,7 +120,7 @@ class RestoreHandlers:
         mask |= read_mask_of(self.services.desks, desk, controls.mask, picture)
         if not mask.any():
             return {}
-        kept = written(self.services.desks, desk, encode_mask(mask), "mask.png")
+        kept = self.services.desks.write(desk, encode_mask(mask), "mask.png")
         return {"id": kept.id, "name": kept.name, "bytes": kept.bytes}
 
     @finding
@@ -221,9 +213,7 @@ def read_files(files: Any) -> list[tuple[str, str, str]]:
         texts = isinstance(file, dict) and all(isinstance(file.get(key, ""), str) for key in ("id", "name", "mask"))
         if not texts:
             raise SettingError("a file in the list has no name; reload the page")
-        names = file.get("name", "").replace("\\", "/").split("/")
-        parts = [safe_name(part) for part in names[-8:] if part.strip(" .")]
-        found.append((file.get("id", ""), "/".join(parts) or "picture", file.get("mask", "")))
+        found.append((file.get("id", ""), safe_path(file.get("name", "")), file.get("mask", "")))
     return found
 
 

@@ -6,7 +6,6 @@ below the other. What they are stands in a text within them. A page may send the
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,11 +132,3 @@ def _facts(kept: Kept, key: str) -> dict[str, Any]:
     if not isinstance(facts, dict):
         raise ImageError(f"{kept.name} was not made in this tab; load the page again")
     return facts
-
-
-def written(desks: Desks, desk: str, data: bytes, name: str) -> Kept:
-    """Bytes that were made here as a file on the desk."""
-    with desks.scratch(desk) as folder:
-        path: Path = folder / "made"
-        path.write_bytes(data)
-        return desks.add(desk, path, name)

@@ -35,7 +35,7 @@ class RestoreNetworks:
         self._guard = threading.Lock()
 
     def restorer(self, desk: str, controls: RestoreControls) -> Restorer:
-        """Raises CapabilityError where the settings' network is not installed, MissingFile where its file has gone."""
+        """Raises CapabilityError where the settings' network is not installed, MissingFile where its file is gone."""
         if controls.method == NETWORK and controls.network:
             path = self._file(self.at_hand(desk, controls.network))
             return self._brought.get(("fills", path), lambda: Restorer(self.services.engine, path, self._detector()))
@@ -71,7 +71,7 @@ class RestoreNetworks:
             return {"id": kept.id, "name": kept.name, "kind": "network", **facts_of(model.network)}
 
     def installed(self) -> list[Answer]:
-        """Networks that are kept as files on this machine: [{name, does}]; does is empty where that is not known yet."""
+        """Networks kept as files on this machine: [{name, does}]; does is empty where that is not known yet."""
         return [{"name": name, "does": noted_facts(path).get("does", "")} for name, path in networks().items()]
 
     def choose(self, desk: str, name: Any) -> Answer:

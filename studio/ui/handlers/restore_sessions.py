@@ -15,7 +15,7 @@ from studio.session import Session, load_session, save_session
 from studio.ui.components.live import Answer
 from studio.ui.desks import Desks, Kept
 from studio.ui.handlers.restore_controls import RestoreControls
-from studio.ui.handlers.restore_files import encode_layer, open_original, read_layer, read_mask_of, written
+from studio.ui.handlers.restore_files import encode_layer, open_original, read_layer, read_mask_of
 from studio.ui.shelf import called
 
 MOST_BEFORE, MOST_AFTER = 50, 50  # steps
@@ -30,7 +30,7 @@ class Steps:
 
     @classmethod
     def read(cls, data: Any, present: RestoreControls) -> "Steps":
-        """Of a page's {past, future}: those of the same picture, each unlike the one before it. Raises SettingError."""
+        """Of a page's {past, future}: those of the same picture, each unlike the one before. Raises SettingError."""
         past, future = (data.get(key) for key in ("past", "future")) if isinstance(data, Mapping) else (None, None)
         if not isinstance(past, list) or not isinstance(future, list):
             raise SettingError("the steps are no lists of settings; reload the page")
@@ -56,7 +56,7 @@ def _look(state: RestoreControls) -> tuple[object, ...]:
 
 
 def save_steps(desks: Desks, desk: str, steps: Steps, path: Path) -> None:
-    """Write a session of every step whose files are there still. Raises MissingFile where the present one's are not."""
+    """Write a session of every step whose files are there. Raises MissingFile where the present one's are not."""
     present = steps.states[steps.present]
     kept = desks.find(desk, present.work)
     original = open_original(kept)
@@ -85,13 +85,16 @@ def save_steps(desks: Desks, desk: str, steps: Steps, path: Path) -> None:
 
 
 def open_steps(desks: Desks, desk: str, kept: Kept) -> Answer:
-    """A session's pictures put on the desk: {kind: session, states: [settings], present, files}. Raises ImageError."""
+    """A session's pictures put on the desk: {kind: session, states: [settings], present, files}.
+
+    Raises ImageError.
+    """
     with called(kept) as path:
         session = load_session(path)
     files: dict[str, Kept] = {}
 
     def put(key: str, data: bytes, name: str) -> str:
-        files[key] = written(desks, desk, data, name)
+        files[key] = desks.write(desk, data, name)
         return files[key].id
 
     work = put("", session.data, session.name)

@@ -2,7 +2,6 @@
 
 import hashlib
 import zipfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from studio.enlarge import DENOISE, UPSCALE, DenoiseSettings, UpscaleSettings
-from studio.errors import Cancelled, DataError, ImageError, SettingError, StudioError
+from studio.errors import Cancelled, ImageError, SettingError, stop_if
 from studio.files import disk_errors
 from studio.images import encode, open_picture
 from studio.layers import Layer, Treatment
@@ -23,6 +22,7 @@ from studio.report import facts, write_report
 from studio.restore import RestoreSettings, labels, provenance
 from studio.session import SUFFIX
 from studio.suggestion import Suggestion, SuggestSettings
+from studio.ui.batches import Made, zip_each
 from studio.ui.desks import Kept
 from studio.ui.handlers.restore_controls import LOSSLESS, RestoreControls
 from studio.ui.handlers.restore_files import (
@@ -32,12 +32,11 @@ from studio.ui.handlers.restore_networks import RestoreNetworks
 from studio.ui.handlers.restore_sessions import Steps, save_steps
 from studio.ui.handlers.restore_views import SHOWN_PX, flattened
 from studio.ui.services import Services
-from studio.ui.shelf import jpeg_url, shrunk
+from studio.ui.shelf import SUFFIX_OF, jpeg_url, shrunk
 from studio.ui.tasks import Stopped, Task
 
 JOBS = ("suggest", "fill", "redo", "save", "layers", "report", "session", "enlarge")
 ON_STAGE = ("suggest", "fill", "redo")  # whose results the page takes back onto its stage
-SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp"}
 MOST_WRITTEN = 60  # layers whose names fit into a picture's text beside what made them
 
 
@@ -150,8 +149,7 @@ class RestoreWork:
         with disk_errors(path), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as zipped:
             zipped.write(kept.path, f"original{PurePosixPath(kept.name).suffix.lower()}")
             for i, layer in enumerate(visible, 1):
-                if task.cancelled():
-                    raise Cancelled
+                stop_if(task.cancelled)
                 zipped.writestr(f"fill-{i:02}.png", encode(layer.alone(original), "PNG"))
                 task.progress(i / len(visible))
             zipped.writestr("mask.png", encode_mask(treatment.filled()))
@@ -202,33 +200,16 @@ class RestoreWork:
 
     def _many(self, order: Order, task: Task, folder: Path) -> tuple[Path, str]:
         """A zip of what could be done; notes.txt in it says what was not, and why."""
-        path, notes, stems, count = folder / "zip", [], Counter[str](), len(order.files)
-        with disk_errors(path), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as zipped:
-            for i, (file, name, mask) in enumerate(order.files):
-                if task.cancelled():
-                    break
-                task.say("restore.picture_of", i=i + 1, count=count, job="many")
-                step = lambda fraction, i=i: task.progress((i + fraction) / count)
-                try:
-                    data, suffix = self._one_of_many(order, file, mask, step, task.cancelled)
-                except Cancelled:
-                    break
-                except StudioError as error:
-                    notes.append(f"{name}: {error}")
-                    continue
-                if not suffix:
-                    notes.append(f"{name}: nothing to restore was found; it is as it was")
-                stem = str(PurePosixPath(name).with_suffix(""))
-                stems[stem] += 1
-                twin = f"-{stems[stem]}" if stems[stem] > 1 else ""
-                zipped.writestr(f"{stem}{twin}{suffix or PurePosixPath(name).suffix}", data)
-            if notes:
-                zipped.writestr("notes.txt", "\n".join(notes) + "\n")
-        done = stems.total()
-        if not done and notes:
-            raise DataError(f"none of the {count} pictures could be done; the first: {notes[0]}")
-        if not done:
-            raise Stopped
+        path, count = folder / "zip", len(order.files)
+
+        def make(i: int, progress: Callable[[float], None]) -> Made:
+            task.say("restore.picture_of", i=i + 1, count=count, job="many")
+            file, name, mask = order.files[i]
+            data, suffix = self._one_of_many(order, file, mask, progress, task.cancelled)
+            untouched = "" if suffix else "nothing to restore was found; it is as it was"
+            return data, suffix or PurePosixPath(name).suffix, untouched
+
+        done, notes = zip_each(path, [name for _, name, _ in order.files], make, task, "notes.txt")
         words = "restore.kept_part" if task.cancelled() else "restore.noted" if notes else ""
         task.say(words, count=len(notes), job="many")
         return path, f"restored-{done}.zip"

@@ -1,11 +1,10 @@
-"""What the style tab's page may ask for: its files taken in, previews while controls move, finished work begun and fetched."""
+"""What the style tab's page may ask for: files taken in, previews while controls move, work begun and fetched."""
 
 import base64
 import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
@@ -22,7 +21,7 @@ from studio.style import TOOL
 from studio.ui.archives import unpack
 from studio.ui.components.live import Answer, Newest, Request, data_url
 from studio.ui.components.stage import MAX_BATCH
-from studio.ui.desks import Kept, MissingFile, check_desk, safe_name
+from studio.ui.desks import Kept, check_desk, finding, safe_path
 from studio.ui.handlers.style_controls import SLOTS, StyleControls, padded
 from studio.ui.handlers.style_work import Order, StyleWork, region_masks
 from studio.ui.services import Services
@@ -30,19 +29,6 @@ from studio.ui.shelf import SHOWN_PX, STYLE_PX, THUMB_PX, called, jpeg_url, shru
 
 UNCONTROLLED = ["work", "at_s", "styles", "weights", "mask"]
 MAX_API_BYTES = 32 << 20  # of one picture, for scripts
-
-
-def finding(ask: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Answers {"missing": [file]} for a file that is not on the desk, so that the page can send it again."""
-
-    @functools.wraps(ask)
-    def answer(*arguments: Any) -> Answer:
-        try:
-            return ask(*arguments)
-        except MissingFile as error:
-            return {"missing": [error.file]}
-
-    return answer
 
 
 class StyleHandlers:
@@ -82,16 +68,8 @@ class StyleHandlers:
         return answer | {"ms": {name: round(1000 * s, 2) for name, s in spans.items()}}
 
     def receive(self, data: Any) -> Answer:
-        """A piece of a file. To the last one: what it is; of a zip what it holds, of a picture made here its settings."""
-        kept = self.services.desks.receive(data)
-        if kept is None:
-            return {}
-        desk = data.data["desk"]
-        try:
-            return self._accept(desk, kept, data.data.get("purpose"))
-        except BaseException:
-            self.services.desks.discard(desk, kept.id)
-            raise
+        """A piece of a file. To the last one: what it is; what a zip holds, a picture's settings if made here."""
+        return self.services.desks.accept(data, self._accept)
 
     def look(self, data: Any) -> Answer:
         """What files on the desk are: {"files": [...], "missing": [...]}."""
@@ -145,7 +123,8 @@ class StyleHandlers:
             raise SettingError(f"styles is no list of 1..{SLOTS} pictures or names of presets")
         files = [b"" if style in STYLES else picture_bytes(style) for style in styles]
         names = [style if style in STYLES else sha256(file).hexdigest() for style, file in zip(styles, files)]
-        pictures = [small_picture(open_picture(file), STYLE_PX) if file else _preset(name) for name, file in zip(names, files)]
+        opened = lambda file: small_picture(open_picture(file), STYLE_PX)
+        pictures = [opened(file) if file else _preset(name) for name, file in zip(names, files)]
         if not isinstance(settings, dict):
             raise SettingError("settings are no names with values; give {} for the defaults")
         values = {**settings, "styles": padded(names, ""), "weights": padded(settings.get("weights") or [], 1.0)}
@@ -214,8 +193,7 @@ def _read_files(files: Any) -> list[tuple[str, str]]:
     for file in files:
         if not isinstance(file, dict) or not all(isinstance(file.get(key), str) for key in ("id", "name")):
             raise SettingError("a file in the list has no name; reload the page")
-        parts = [safe_name(part) for part in file["name"].replace("\\", "/").split("/")[-8:] if part.strip(" .")]
-        pairs.append((file["id"], "/".join(parts) or "picture"))
+        pairs.append((file["id"], safe_path(file["name"])))
     return pairs
 
 
@@ -225,7 +203,8 @@ def picture_bytes(text: Any) -> bytes:
         raise ImageError("a picture is no text; give a data URL or Base64")
     body = text.partition(",")[2] if text.startswith("data:") else text
     if len(body) > MAX_API_BYTES * 4 // 3 + 4:
-        raise ImageError(f"a picture has over {MAX_API_BYTES >> 20} MiB; use the command line for it: python -m studio")
+        size = f"a picture has over {MAX_API_BYTES >> 20} MiB"
+        raise ImageError(f"{size}; use the command line for it: python -m studio")
     try:
         return base64.b64decode(body, validate=True)
     except ValueError:  # binascii.Error, or text that is not even ASCII

@@ -1,4 +1,4 @@
-"""All that the style tab's page says, checked: the one state that is sent, kept, undone, written into pictures and read back."""
+"""All that the style tab's page says, checked: the state that is sent, kept, undone and read back from pictures."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,8 @@ class StyleControls(Config):
         """From a picture's provenance, also that of a picture made on the command line. Raises SettingError."""
         if "controls" in settings:
             return cls.from_dict(settings["controls"])
-        values = {name: settings[name] for name in ("strength", "stroke", "detail", "keep_colour") if name in settings}
+        shared = ("strength", "stroke", "detail", "keep_colour")
+        values = {name: settings[name] for name in shared if name in settings}
         used = settings.get("styles")
         hashes = [style.get("sha256") for style in used if isinstance(style, dict)] if isinstance(used, list) else []
         presets = preset_hashes()
@@ -62,9 +63,10 @@ class StyleControls(Config):
 
     @property
     def sources(self) -> list[tuple[str, str]]:
-        """The styles' names and hashes, as a stylist writes them into what it makes; a visitor's files stay nameless."""
+        """The styles' names and hashes, as a stylist writes them into what it makes; a visitor's file is nameless."""
         hashes = {name: found for found, name in preset_hashes().items()}
-        return [(name if name in hashes else "", hashes.get(name, name)) for name in (self.styles[i] for i in self.chosen)]
+        chosen = [self.styles[i] for i in self.chosen]
+        return [(name if name in hashes else "", hashes.get(name, name)) for name in chosen]
 
     def of_style(self) -> StyleSettings:
         """What the stylist is told."""

@@ -3,8 +3,6 @@
 import dataclasses
 import math
 import time
-import zipfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from studio.checkpoint import read_info
-from studio.errors import Cancelled, DataError, DiskError, StudioError
+from studio.errors import Cancelled, DiskError
 from studio.files import disk_errors
 from studio.film import stylize_film
 from studio.fine import PERCEPTUAL, SlowPainting
@@ -22,20 +20,20 @@ from studio.library import BUNDLED
 from studio.originals import fit_for
 from studio.provenance import Provenance
 from studio.raster.opening import Picture
+from studio.ui.batches import Made, zip_each
 from studio.ui.desks import Kept
 from studio.ui.handlers.style_controls import KEEP, StyleControls
 from studio.ui.services import Services
-from studio.ui.shelf import called, jpeg_url
+from studio.ui.shelf import SUFFIX_OF, called, jpeg_url
 from studio.ui.tasks import Stopped, Task
 from studio.video import KINDS
 
 SHOW_EVERY_S = 1.0
-SUFFIX_OF = {"png": ".png", "jpeg": ".jpg", "tiff": ".tif", "webp": ".webp"}
 
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """What is to be made, for which desk. `files` are (hash, name) of many pictures; none for the settings' one work."""
+    """What is to be made, for which desk. `files` are (hash, name) of many pictures; none for the settings' work."""
 
     desk: str
     settings: StyleControls
@@ -85,7 +83,8 @@ class StyleWork:
             painted = painting.result()
         else:
             painted = self.services.stylist(settings.model).stylize(
-                content, styles, settings.of_style(), masks=masks, fit_masks=True, progress=progress, cancelled=cancelled
+                content, styles, settings.of_style(), masks=masks, fit_masks=True, progress=progress,
+                cancelled=cancelled,
             )
         return encode(painted, settings.format.upper(), labels=self.provenance(settings).labels())
 
@@ -126,34 +125,16 @@ class StyleWork:
 
     def _many(self, order: Order, kept: list[Kept], task: Task, folder: Path) -> tuple[Path, str]:
         """A zip of what could be done; errors.txt in it says what could not."""
-        path, errors, stems = folder / "zip", [], Counter[str]()
-        count = len(order.files)
-        with disk_errors(path), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as zipped:
-            for i, ((_, name), source) in enumerate(zip(order.files, kept)):
-                task.say("style.picture_of", i=i + 1, count=count)
-                step = lambda fraction, i=i: task.progress((i + fraction) / count)
-                try:
-                    with called(source) as place:
-                        content = open_picture(place)
-                    data = self.paint(content, order.styles, order.settings, None, step, task.cancelled)
-                except Cancelled:
-                    break
-                except StudioError as error:
-                    errors.append(f"{name}: {error}")
-                    continue
-                stem = str(PurePosixPath(name).with_suffix(""))
-                stems[stem] += 1
-                twin = f"-{stems[stem]}" if stems[stem] > 1 else ""
-                zipped.writestr(f"{stem}{twin}{SUFFIX_OF[order.settings.format]}", data)
-                if task.cancelled():
-                    break
-            if errors:
-                zipped.writestr("errors.txt", "\n".join(errors) + "\n")
-        done = stems.total()
-        if not done and errors:
-            raise DataError(f"none of the {count} pictures could be done; the first: {errors[0]}")
-        if not done:
-            raise Stopped
+        path, count = folder / "zip", len(order.files)
+
+        def make(i: int, progress: Callable[[float], None]) -> Made:
+            task.say("style.picture_of", i=i + 1, count=count)
+            with called(kept[i]) as place:
+                content = open_picture(place)
+            data = self.paint(content, order.styles, order.settings, None, progress, task.cancelled)
+            return data, SUFFIX_OF[order.settings.format], ""
+
+        done, errors = zip_each(path, [name for _, name in order.files], make, task, "errors.txt")
         if task.cancelled():
             task.say("style.kept_part")
         else:
@@ -173,8 +154,8 @@ class StyleWork:
         with called(kept[0]) as source:
             done = stylize_film(
                 self.services.stylist(order.settings.model), source, order.styles, order.settings.of_style(), path,
-                masks=region_masks(order.labels, order.settings) or (), fit_masks=True, sources=order.settings.sources,
-                progress=step, cancelled=task.cancelled,
+                masks=region_masks(order.labels, order.settings) or (), fit_masks=True,
+                sources=order.settings.sources, progress=step, cancelled=task.cancelled,
             )
         said = "; ".join(note.replace(str(source), kept[0].name) for note in done.notes if str(path) not in note)
         task.say("style.kept_part_of" if done.cancelled else "style.film_said", said=said)
@@ -182,7 +163,7 @@ class StyleWork:
 
 
 def region_masks(labels: np.ndarray | None, settings: StyleControls) -> list[Picture] | None:
-    """What was painted as the stylist's masks: one where the photo is kept, one for each style where they have regions.
+    """What was painted as the stylist's masks: one where the photo is kept, or one for each style that has a region.
 
     Where nothing was painted all the styles are, by their weights.
     """

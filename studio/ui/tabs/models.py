@@ -1,4 +1,4 @@
-"""Models: what is installed and what it can do; more from the Hub, the catalogue or a file; one's own published there."""
+"""Models: what is installed and what it can do; more from the Hub, the catalogue or a file; publishing one's own."""
 
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from studio.ui.services import Services
 
 ORDER = 60
 TITLE = "models.title"
-CAPABILITIES = ("noise", "styles", "move", "paint", "fill", "translate", "detect", "enlarge")  # which the locales explain
+# which the locales explain
+CAPABILITIES = ("noise", "styles", "move", "paint", "fill", "translate", "detect", "enlarge")
 ORIGINS = ("bundled", "hub", "trained", "imported", "file")
 _HERE = Path(__file__).parent
 _PARTS = ("models", "models_installed", "models_add", "models_publish")

@@ -15,9 +15,10 @@ function showCatalogue() {
   find(".catalogue").replaceChildren(...entries.map((entry) => {
     const one = made("button", "entry"), words = made("span", "entry-words");
     one.dataset.name = entry.name;
+    const task = t(`models.task_${TASKS.includes(entry.task) ? entry.task : "other"}`);
     words.append(
       made("b", "", entry.title || entry.name),
-      made("span", "entry-line", [t(`models.task_${TASKS.includes(entry.task) ? entry.task : "other"}`), entry.resolution ? `${entry.resolution} px` : "", sizeOf(entry.bytes)].filter(Boolean).join(" · ")),
+      made("span", "entry-line", joined(task, entry.resolution && `${entry.resolution} px`, sizeOf(entry.bytes))),
       made("span", "entry-line", t("models.licence_is", { licence: licenceOf(entry.licence) })),
     );
     if (entry.here) words.append(made("span", "chip", t("models.here")));
@@ -44,7 +45,10 @@ async function showPreviews(asking) {
       img.alt = "";
       place.replaceChildren(img);
     }
-    if (answer?.error) { find("[data-do=previews]").setAttribute("aria-pressed", false); return complain(answer.error); }
+    if (answer?.error) {
+      find("[data-do=previews]").setAttribute("aria-pressed", false);
+      return complain(answer.error);
+    }
   }
 }
 actions.previews = () => {
@@ -70,8 +74,14 @@ find(".add-search").addEventListener("submit", async (event) => {
   if (!answer) return;
   if (!answer.found.length) return list.append(made("li", "add-none", t("models.found_none", { words })));
   list.append(...answer.found.map((one) => {
-    const facts = [one.task || t("models.task_unsaid"), licenceOf(one.licence), t("models.downloads", { count: one.downloads.toLocaleString(document.documentElement.lang) }), one.fits ? "" : t("models.not_pictures"), one.here ? t("models.here") : ""];
-    return foundRow(one.repo, facts.filter(Boolean).join(" · "), () => look(one.repo), !one.fits);
+    const facts = joined(
+      one.task || t("models.task_unsaid"),
+      licenceOf(one.licence),
+      t("models.downloads", { count: one.downloads.toLocaleString(document.documentElement.lang) }),
+      !one.fits && t("models.not_pictures"),
+      one.here && t("models.here"),
+    );
+    return foundRow(one.repo, facts, () => look(one.repo), !one.fits);
   }));
 });
 function foundRow(name, facts, act, dim = false) {
@@ -100,8 +110,14 @@ async function look(address) {
   const here = models.some((one) => one.name === answer.name) || entry?.here;
   put(find(".look-here"), here ? t("models.here") : "");
   find(".look-here").hidden = !here;
-  put(find(".look-repo"), [entry?.title ? answer.repo : "", answer.file].filter(Boolean).join(" · "));
-  put(find(".look-says"), [answer.note ? `${answer.note}: ${t("models.from_cache")}` : "", answer.private ? t("models.is_private") : "", answer.gated ? t("models.is_gated") : "", answer.problem, entry?.note ?? ""].filter(Boolean).join(" · "));
+  put(find(".look-repo"), joined(entry?.title && answer.repo, answer.file));
+  put(find(".look-says"), joined(
+    answer.note && `${answer.note}: ${t("models.from_cache")}`,
+    answer.private && t("models.is_private"),
+    answer.gated && t("models.is_gated"),
+    answer.problem,
+    entry?.note,
+  ));
   showFacts(place.querySelector(":scope > .facts"), [
     [t("models.fact_licence"), answer.licence || t("models.licence_ask")],
     [t("models.fact_fetch"), answer.bytes ? megabytes(answer.bytes) : ""],
@@ -110,7 +126,8 @@ async function look(address) {
   ]);
   find(".look-picture").hidden = find(".look-card").hidden = true;
   find(".look-choices").hidden = !answer.choices.length;
-  find(".look-choices ul").replaceChildren(...answer.choices.map((file) => foundRow(file.name, megabytes(file.bytes), () => look(file.address))));
+  const choice = (file) => foundRow(file.name, megabytes(file.bytes), () => look(file.address));
+  find(".look-choices ul").replaceChildren(...answer.choices.map(choice));
   find(".look-install input").value = answer.name;
   place.querySelector(".files").replaceChildren(...answer.files.map((file) => fileRow(file)));
   place.querySelector("details").hidden = !answer.files.length;
@@ -138,7 +155,8 @@ function lightLook() {
   button.disabled = Boolean(working);
   if (!looked) return;
   const partly = looked.kept > 0 && looked.kept < looked.bytes;
-  put(button, partly ? t("models.go_on", { done: megabytes(looked.kept), total: megabytes(looked.bytes) }) : t("models.install_size", { size: megabytes(looked.bytes) }));
+  const done = megabytes(looked.kept), total = megabytes(looked.bytes);
+  put(button, partly ? t("models.go_on", { done, total }) : t("models.install_size", { size: total }));
 }
 lights.push(lightLook);
 find(".look-install").addEventListener("submit", (event) => {
@@ -154,7 +172,8 @@ finished.install = finished.adopt = async ({ kind, name, note }) => {
   atelier.keep("models.chosen", chosen);
   showing = "about";
   enter("installed");
-  tell([t("models.installed_as", { name }), note ? `${note}: ${t("models.from_cache")}` : ""].filter(Boolean).join(" "));
+  const cached = note ? ` ${note}: ${t("models.from_cache")}` : "";
+  tell(t("models.installed_as", { name }) + cached);
 };
 // What has come of a fetch that was cancelled or cut stays: the button says from where it goes on.
 finished.otherwise = async (job) => {
@@ -171,12 +190,14 @@ async function take(files) {
   quiet();
   if (working) return complain(t("models.busy"));
   if (files.length > 1) return complain(t("models.one_file"));
-  if (file.size > props.max_bytes) return complain(t("stage.too_big", { name: file.name, size: megabytes(file.size), limit: megabytes(props.max_bytes) }));
+  if (file.size > props.max_bytes) {
+    const sizes = { size: megabytes(file.size), limit: megabytes(props.max_bytes) };
+    return complain(t("stage.too_big", { name: file.name, ...sizes }));
+  }
   working = "bring";
-  const answer = await atelier.files.send(
-    onDesk((form) => (working === "bring" ? server.receive(form) : { error: t("models.cancelled") })), file,
-    (part) => showWork({ state: "running", fraction: part, note: "models.job_bring", values: { name: file.name } }), false,
-  );
+  const send = onDesk((form) => (working === "bring" ? server.receive(form) : { error: t("models.cancelled") }));
+  const bringing = { state: "running", note: "models.job_bring", values: { name: file.name } };
+  const answer = await atelier.files.send(send, file, (part) => showWork({ ...bringing, fraction: part }), false);
   working = "";
   showWork(null);
   if (!answer.id) return complain(answer.error);

@@ -5,12 +5,19 @@ let models = [], chosen = atelier.recall("models.chosen") ?? "", about = null, s
 const keyOf = ({ kind, name }) => `${kind}:${name}`;
 const byKey = (key) => models.find((one) => keyOf(one) === key);
 const GROUPS = ["trained", "imported", "hub", "file", "bundled"];
-const canDo = (one) => (one.damaged ? t("models.damaged") : one.can.length ? t(`models.can_${one.can.at(0) === "noise" && one.can.includes("move") ? "move" : one.can[0]}`) : one.kind === "network" ? t("models.can_unknown") : t("models.can_nothing"));
+const canDo = (one) => {
+  if (one.damaged) return t("models.damaged");
+  if (!one.can.length) return t(one.kind === "network" ? "models.can_unknown" : "models.can_nothing");
+  return t(`models.can_${one.can[0] === "noise" && one.can.includes("move") ? "move" : one.can[0]}`);
+};
 const pixels = (one) => (one.resolution ? `${one.resolution} px` : "");
 const nameOf = (one) => (one.title && one.title !== one.name ? `${one.title} (${one.name})` : one.name);
 
 // The latest training first, and of each its latest moment.
-const written = (one) => Math.max(...models.filter(({ run, name }) => (one.run ? run === one.run : name === one.name)).map(({ changed }) => changed));
+const written = (one) => {
+  const same = models.filter(({ run, name }) => (one.run ? run === one.run : name === one.name));
+  return Math.max(...same.map(({ changed }) => changed));
+};
 const byTraining = (a, b) => (a.run === b.run ? b.kimg - a.kimg || b.changed - a.changed : written(b) - written(a));
 
 async function listModels() {
@@ -26,6 +33,7 @@ async function listModels() {
 }
 entered.installed = listModels;
 
+const bytesOf = (found) => found.reduce((sum, { bytes }) => sum + bytes, 0);
 function showList() {
   const words = find(".shelf-filter input").value.trim().toLowerCase().split(/\s+/).filter(Boolean);
   const text = (one) => `${one.name} ${one.title} ${one.licence} ${one.task} ${canDo(one)}`.toLowerCase();
@@ -36,7 +44,8 @@ function showList() {
     if (!inside.length) continue;
     const head = made("div", "shelf-head"), snapshots = inside.filter(({ run }) => run);
     head.setAttribute("role", "presentation");
-    head.append(made("span", "", t(`models.origin_${group}`)), made("span", "shelf-size", megabytes(inside.reduce((sum, { bytes }) => sum + bytes, 0))));
+    const size = megabytes(bytesOf(inside));
+    head.append(made("span", "", t(`models.origin_${group}`)), made("span", "shelf-size", size));
     if (snapshots.length > 1 && props.own) {
       const tidy = made("button", "shelf-tidy", t("models.tidy"));
       tidy.dataset.do = "tidy";
@@ -48,16 +57,22 @@ function showList() {
   const list = find(".shelf-list");
   list.replaceChildren(...rows);
   const row = list.querySelector("[aria-selected=true]");
-  if (row && list.scrollHeight > list.clientHeight) list.scrollTop = row.offsetTop - list.offsetTop - 60; // on a narrow screen
+  // on a narrow screen
+  if (row && list.scrollHeight > list.clientHeight) list.scrollTop = row.offsetTop - list.offsetTop - 60;
 }
 function modelRow(one) {
-  const row = made("button", "run"), img = made(one.thumb ? "img" : "span", one.thumb ? "" : "run-blank"), words = made("span", "run-words"), here = keyOf(one) === chosen;
+  const row = made("button", "run"), words = made("span", "run-words"), here = keyOf(one) === chosen;
+  const img = made(one.thumb ? "img" : "span", one.thumb ? "" : "run-blank");
   row.dataset.model = keyOf(one);
   row.setAttribute("role", "option");
   row.setAttribute("aria-selected", here);
   row.tabIndex = here ? 0 : -1;
   if (one.thumb) { img.alt = ""; img.src = one.thumb; row.classList.add("has-thumb"); }
-  words.append(made("b", "", one.run ? one.name : one.title), made("span", "run-state", canDo(one)), made("span", "run-kimg", [pixels(one), megabytes(one.bytes)].filter(Boolean).join(" · ")));
+  words.append(
+    made("b", "", one.run ? one.name : one.title),
+    made("span", "run-state", canDo(one)),
+    made("span", "run-kimg", joined(pixels(one), megabytes(one.bytes))),
+  );
   if (one.damaged) row.dataset.state = "failed";
   row.append(img, words);
   row.addEventListener("click", () => choose(keyOf(one)));
@@ -120,15 +135,18 @@ function showModel(one) {
   if (one.picture || one.thumb) img.src = one.picture || one.thumb;
   img.alt = t("models.picture_of", { name: one.title });
   place.querySelector(".about-can").replaceChildren(...one.can.map((can) => made("li", "", t(`models.does_${can}`))));
-  if (!one.can.length && !one.damaged && told) place.querySelector(".about-can").append(made("li", "", t("models.does_nothing")));
+  const useless = !one.can.length && !one.damaged && told;
+  if (useless) place.querySelector(".about-can").append(made("li", "", t("models.does_nothing")));
   const open = find("[data-do=open]");
   open.hidden = !one.opens || Boolean(one.damaged);
   if (one.opens) put(open, t("models.open", { tab: t(OPENS[one.opens]) }));
   put(find(".about-no-tab"), !one.opens && one.can.length && told && !one.damaged ? t("models.no_tab") : "");
   find("[data-do=compare]").hidden = models.filter(({ damaged }) => !damaged).length < 2 || Boolean(one.damaged);
   find("[data-do=rename]").hidden = find("[data-do=delete]").hidden = !one.own;
-  find("[data-do=to_publish]").hidden = !props.own || one.kind !== "model" || Boolean(one.damaged) || one.origin === "bundled";
-  if (place.dataset.model !== keyOf(one)) find(".about-rename").hidden = find(".about-sure").hidden = true; // a refresh closes no question
+  const fit = one.kind === "model" && !one.damaged && one.origin !== "bundled";
+  find("[data-do=to_publish]").hidden = !props.own || !fit;
+  // a refresh closes no question
+  if (place.dataset.model !== keyOf(one)) find(".about-rename").hidden = find(".about-sure").hidden = true;
   place.dataset.model = keyOf(one);
   showFacts(place.querySelector(":scope > .facts"), factsOf(one));
   const measured = Object.entries(one.metrics ?? {});
@@ -138,16 +156,22 @@ function showModel(one) {
   if (one.card) showCard(find(".about-card .card-text"), one.card);
 }
 function factsOf(one) {
-  const fetched = one.repo ? [one.repo, one.file, one.revision?.slice(0, 12)].filter(Boolean).join(" · ") : "";
-  const source = { bundled: t("models.origin_one_bundled"), hub: fetched, trained: t("models.from_training", { recipe: one.recipe ?? "" }), imported: one.imported_from ?? "", file: t("models.origin_one_file") };
+  const source = {
+    bundled: t("models.origin_one_bundled"),
+    hub: one.repo ? joined(one.repo, one.file, one.revision?.slice(0, 12)) : "",
+    trained: t("models.from_training", { recipe: one.recipe ?? "" }),
+    imported: one.imported_from ?? "",
+    file: t("models.origin_one_file"),
+  };
+  const kimg = () => Number(one.kimg.toPrecision(4)).toLocaleString(document.documentElement.lang);
   return [
     [t("models.fact_licence"), licenceOf(one.licence)],
-    [t("models.fact_size"), `${megabytes(one.bytes)}${pixels(one) ? ` · ${pixels(one)}` : ""}${one.scale > 1 ? ` · ×${one.scale}` : ""}`],
+    [t("models.fact_size"), joined(megabytes(one.bytes), pixels(one), one.scale > 1 && `×${one.scale}`)],
     [t("models.fact_from"), source[one.origin]],
     [t("models.fact_family"), one.family],
     [t("models.fact_data"), one.data],
     [t("models.fact_data_licence"), one.data && one.data_licence],
-    [t("models.fact_kimg"), one.kimg ? t("models.kimg", { n: Number(one.kimg.toPrecision(4)).toLocaleString(document.documentElement.lang) }) : ""],
+    [t("models.fact_kimg"), one.kimg ? t("models.kimg", { n: kimg() }) : ""],
     [t("models.fact_classes"), one.classes ? String(one.classes) : ""],
     [t("models.fact_changed"), day(one.changed)],
     [t("models.fact_sha"), one.sha256],
@@ -207,8 +231,10 @@ async function openIn({ kind, name, opens }) {
   for (let i = 0; i < 100 && !(opens === "explore" ? view()?.good : view()); i++) await pause(200);
   await pause(300);
   if (kind === "network") view()?.choose(name);
-  else if (opens === "restore") view()?.set(byKey(`model:${name}`)?.task === "inpaint" ? { model: name, method: "network", network: "" } : {});
-  else view()?.set({ model: name });
+  else if (opens === "restore") {
+    const fills = byKey(`model:${name}`)?.task === "inpaint";
+    view()?.set(fills ? { model: name, method: "network", network: "" } : {});
+  } else view()?.set({ model: name });
 }
 
 // ---- snapshots of trainings pile up: which of them may go
@@ -218,13 +244,16 @@ let marked = new Set();
 function showTidy() {
   const found = snapshots();
   marked = new Set([...marked].filter(byKey));
-  const total = found.reduce((sum, { bytes }) => sum + bytes, 0);
-  put(find(".tidy-title"), t("models.tidy_title", { count: found.length, size: megabytes(total) }));
+  put(find(".tidy-title"), t("models.tidy_title", { count: found.length, size: megabytes(bytesOf(found)) }));
   find(".tidy-list").replaceChildren(...found.map((one) => {
     const row = made("li"), label = made("label", "tick"), tick = made("input"), words = made("span");
     tick.type = "checkbox";
     tick.checked = marked.has(keyOf(one));
-    tick.addEventListener("change", () => { if (tick.checked) marked.add(keyOf(one)); else marked.delete(keyOf(one)); lightTidy(); });
+    tick.addEventListener("change", () => {
+      if (tick.checked) marked.add(keyOf(one));
+      else marked.delete(keyOf(one));
+      lightTidy();
+    });
     words.append(made("b", "", one.name), made("small", "", `${day(one.changed)} · ${megabytes(one.bytes)}`));
     label.append(tick, words);
     row.append(label);
@@ -241,8 +270,8 @@ function showTidy() {
 }
 const markedModels = () => snapshots().filter((one) => marked.has(keyOf(one)));
 function lightTidy() {
-  const size = markedModels().reduce((sum, { bytes }) => sum + bytes, 0);
-  put(find("[data-do=tidy_delete]"), t("models.tidy_delete", { count: marked.size, size: megabytes(size) }));
+  const size = megabytes(bytesOf(markedModels()));
+  put(find("[data-do=tidy_delete]"), t("models.tidy_delete", { count: marked.size, size }));
   find("[data-do=tidy_delete]").disabled = !marked.size;
   const asked = [...marked].sort().join();
   if (find(".tidy-sure").dataset.asked !== asked) find(".tidy-sure").hidden = true; // it was about others
@@ -272,14 +301,18 @@ const sides = ["", ""];
 let firstSeed = 0, psi = 0.7, drawn = 0;
 function fillChoices() {
   for (const [i, menu] of all(".versus select").entries()) {
-    menu.replaceChildren(...models.filter(({ damaged }) => !damaged).map((one) => new Option(nameOf(one), keyOf(one))));
+    const whole = models.filter(({ damaged }) => !damaged);
+    menu.replaceChildren(...whole.map((one) => new Option(nameOf(one), keyOf(one))));
     if (byKey(sides[i])) menu.value = sides[i];
   }
 }
 actions.compare = () => {
   const one = byKey(chosen), alike = models.filter((other) => keyOf(other) !== chosen && !other.damaged);
   sides[0] = chosen;
-  if (!byKey(sides[1]) || sides[1] === chosen) sides[1] = keyOf(alike.find((other) => other.run && other.run === one.run) ?? alike.find(({ task }) => task === one.task) ?? alike[0]);
+  if (!byKey(sides[1]) || sides[1] === chosen) {
+    const sister = alike.find((other) => other.run && other.run === one.run);
+    sides[1] = keyOf(sister ?? alike.find(({ task }) => task === one.task) ?? alike[0]);
+  }
   fillChoices();
   quiet();
   side("versus");
@@ -288,7 +321,10 @@ actions.compare = () => {
 };
 actions.versus_close = () => { side("about"); showAbout(); };
 actions.other_seeds = () => { firstSeed = atelier.randomSeed() % 4294967000; drawVersus(); };
-find(".versus-choose").addEventListener("change", (event) => { sides[Number(event.target.dataset.side)] = event.target.value; showVersus(); });
+find(".versus-choose").addEventListener("change", (event) => {
+  sides[Number(event.target.dataset.side)] = event.target.value;
+  showVersus();
+});
 const psiRange = find(".versus-controls input");
 psiRange.addEventListener("input", () => { psi = Number(psiRange.value); lightPsi(); });
 psiRange.addEventListener("change", () => drawVersus());
@@ -306,10 +342,12 @@ async function showVersus() {
   const told = await Promise.all(pair.map(({ kind, name }) => server.about({ kind, name })));
   if (asked !== sides.join()) return;
   if (told.some((one) => !one?.name)) return complain(told.find((one) => !one?.name)?.error);
-  const columns = told.map((one) => [[t("models.fact_can"), one.can.map((can) => t(`models.does_${can}`)).join(" ")], ...factsOf(one), ...Object.entries(one.metrics ?? {})]);
+  const abilities = (one) => [t("models.fact_can"), one.can.map((can) => t(`models.does_${can}`)).join(" ")];
+  const columns = told.map((one) => [abilities(one), ...factsOf(one), ...Object.entries(one.metrics ?? {})]);
   const names = [...new Set(columns.flat().map(([name]) => name))];
   find(".versus-facts tbody").replaceChildren(...names.map((name) => {
-    const row = made("tr"), head = made("th", "", name), values = columns.map((column) => column.find(([one]) => one === name)?.[1] || "–");
+    const row = made("tr"), head = made("th", "", name);
+    const values = columns.map((column) => column.find(([one]) => one === name)?.[1] || "–");
     head.scope = "row";
     row.classList.toggle("differs", values[0] !== values[1]);
     row.append(head, ...values.map((value) => made("td", "", value)));
@@ -328,7 +366,10 @@ async function drawVersus() {
   for (const [i, one] of pair.entries()) {
     const answer = await server.draw({ model: one.name, first: firstSeed, psi });
     if (number !== drawn) return;
-    if (!answer?.cells) { rows[i].cells.replaceWith(made("p", "live-alert", answer?.error ?? t("live.lost"))); continue; }
+    if (!answer?.cells) {
+      rows[i].cells.replaceWith(made("p", "live-alert", answer?.error ?? t("live.lost")));
+      continue;
+    }
     rows[i].cells.replaceChildren(...answer.cells.map(({ picture, seed }) => {
       const cell = made("figure", "versus-cell"), img = made("img");
       img.src = picture;

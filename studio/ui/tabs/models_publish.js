@@ -4,11 +4,13 @@
 const form = find(".publish-form"), seenPlace = find(".publish-seen");
 let seen = null;
 const fields = Object.fromEntries(["model", "repo", "licence"].map((name) => [name, form.elements[name]]));
-fields.licence.append(new Option(t("models.publish_choose"), ""), ...props.licences.map((name) => new Option(name === "other" ? t("models.licence_other") : name, name)));
+const licenceOption = (name) => new Option(name === "other" ? t("models.licence_other") : name, name);
+fields.licence.append(new Option(t("models.publish_choose"), ""), ...props.licences.map(licenceOption));
 const LICENCE_SAYS = {
-  mit: "models.says_named", "apache-2.0": "models.says_named", "bsd-3-clause": "models.says_named", "cc0-1.0": "models.says_free",
-  "cc-by-4.0": "models.says_named", "cc-by-sa-4.0": "models.says_alike", "cc-by-nc-4.0": "models.says_unpaid",
-  "cc-by-nc-sa-4.0": "models.says_unpaid_alike", openrail: "models.says_rail", other: "models.says_other",
+  mit: "models.says_named", "apache-2.0": "models.says_named", "bsd-3-clause": "models.says_named",
+  "cc0-1.0": "models.says_free", "cc-by-4.0": "models.says_named", "cc-by-sa-4.0": "models.says_alike",
+  "cc-by-nc-4.0": "models.says_unpaid", "cc-by-nc-sa-4.0": "models.says_unpaid_alike",
+  openrail: "models.says_rail", other: "models.says_other",
 };
 fields.licence.addEventListener("change", () => {
   const key = LICENCE_SAYS[fields.licence.value];
@@ -26,6 +28,11 @@ entered.publish = async () => {
   if (!models.length) await listModels();
   publishing();
 };
+function graveRow(note) {
+  const row = made("li", "grave");
+  row.append(made("div", "", note));
+  return row;
+}
 const unsee = () => { seen = null; seenPlace.hidden = true; };
 form.addEventListener("input", unsee);
 form.addEventListener("submit", async (event) => {
@@ -33,7 +40,10 @@ form.addEventListener("submit", async (event) => {
   quiet();
   unsee();
   find(".publish-done").hidden = true;
-  const asked = { model: fields.model.value, repo: fields.repo.value.trim(), licence: fields.licence.value, public: form.elements.who.value === "public" };
+  const asked = {
+    model: fields.model.value, repo: fields.repo.value.trim(), licence: fields.licence.value,
+    public: form.elements.who.value === "public",
+  };
   if (!asked.licence) { fields.licence.focus(); return complain(t("models.publish_no_licence")); }
   if (!asked.repo) { fields.repo.focus(); return complain(t("models.publish_repo_help")); }
   const button = form.querySelector("[type=submit]");
@@ -43,12 +53,14 @@ form.addEventListener("submit", async (event) => {
   if (!answer) return;
   seen = { ...asked, seen: answer.seen };
   seenPlace.hidden = false;
-  put(find(".publish-where"), t(answer.private ? "models.publish_where_private" : "models.publish_where_public", { url: answer.url, licence: answer.licence }));
-  seenPlace.querySelector(".findings").replaceChildren(...answer.notes.map((note) => { const row = made("li", "grave"); row.append(made("div", "", note)); return row; }));
+  const where = answer.private ? "models.publish_where_private" : "models.publish_where_public";
+  put(find(".publish-where"), t(where, { url: answer.url, licence: answer.licence }));
+  seenPlace.querySelector(".findings").replaceChildren(...answer.notes.map(graveRow));
   seenPlace.querySelector(".files").replaceChildren(...answer.files.map((file) => fileRow(file)));
   put(find(".publish-card"), answer.card);
   put(find(".publish-login"), answer.signed_in ? "" : t("models.signed_out"));
-  put(find("[data-do=send]"), t(answer.private ? "models.send_private" : "models.send_public", { size: megabytes(answer.bytes) }));
+  const send = answer.private ? "models.send_private" : "models.send_public";
+  put(find("[data-do=send]"), t(send, { size: megabytes(answer.bytes) }));
   seenPlace.focus({ preventScroll: true });
   seenPlace.scrollIntoView({ block: "nearest" });
 });
@@ -59,7 +71,8 @@ finished.publish = ({ url, private: hidden, title }) => {
   unsee();
   const place = find(".publish-done");
   place.hidden = false;
-  place.replaceChildren(made("span", "", t(hidden ? "models.sent_private" : "models.sent_public", { title })), made("span", "", " "), made("code", "", url));
+  const sent = t(hidden ? "models.sent_private" : "models.sent_public", { title });
+  place.replaceChildren(made("span", "", sent), made("span", "", " "), made("code", "", url));
   enter("publish");
 };
 
@@ -68,9 +81,12 @@ finished.publish = ({ url, private: hidden, title }) => {
 async function showCache() {
   const answer = await ask("cache");
   if (!answer) return;
-  put(find(".cache-total"), answer.models.length ? t("models.cache_total", { count: answer.models.length, size: megabytes(answer.bytes), folder: answer.folder }) : t("models.cache_empty", { folder: answer.folder }));
+  const { folder } = answer, count = answer.models.length;
+  const total = () => t("models.cache_total", { count, size: megabytes(answer.bytes), folder });
+  put(find(".cache-total"), count ? total() : t("models.cache_empty", { folder }));
   find(".cache-table tbody").replaceChildren(...answer.models.map((one) => {
-    const row = made("tr"), last = made("td"), drop = made("button", "", t("models.delete")), name = made("th", "", one.repo);
+    const row = made("tr"), last = made("td"), name = made("th", "", one.repo);
+    const drop = made("button", "", t("models.delete"));
     name.scope = "row";
     drop.setAttribute("aria-label", `${t("models.delete")} ${one.repo}`);
     drop.addEventListener("click", () => {
@@ -87,8 +103,10 @@ async function showCache() {
       not.focus();
     });
     last.append(drop);
-    const state = [one.unfinished ? t("models.cache_unfinished", { size: megabytes(one.unfinished) }) : "", one.here ? t("models.here") : ""].filter(Boolean).join(" · ");
-    row.append(name, made("td", "", megabytes(one.bytes)), made("td", "", state), made("td", "", day(one.used)), last);
+    const unfinished = one.unfinished && t("models.cache_unfinished", { size: megabytes(one.unfinished) });
+    const state = joined(unfinished, one.here && t("models.here"));
+    const cells = [megabytes(one.bytes), state, day(one.used)].map((words) => made("td", "", words));
+    row.append(name, ...cells, last);
     return row;
   }));
 }
@@ -105,5 +123,6 @@ if (props.own) {
 }
 // Other tabs install too: a training's snapshot that was opened is here when the reader comes back.
 document.addEventListener("click", (event) => {
-  if (event.target.closest?.("#tabs [role=tab]") && !box.contains(event.target)) setTimeout(() => { if (element.offsetParent && room === "installed") listModels(); }, 100);
+  if (!event.target.closest?.("#tabs [role=tab]") || box.contains(event.target)) return;
+  setTimeout(() => { if (element.offsetParent && room === "installed") listModels(); }, 100);
 });
