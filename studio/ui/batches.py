@@ -1,7 +1,7 @@
 """Many pictures done one after the other within a task, into one zip; a text in it says what could not be done."""
 
+import itertools
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -22,7 +22,8 @@ def zip_each(
     Raises DataError where not one could be done, DiskError, and Stopped where there is nothing to keep.
     """
     notes: list[str] = []
-    stems, count = Counter[str](), len(names)
+    taken: set[str] = set()
+    count = len(names)
     with disk_errors(path), zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as zipped:
         for i, name in enumerate(names):
             if task.cancelled():
@@ -37,12 +38,13 @@ def zip_each(
             if note:
                 notes.append(f"{name}: {note}")
             stem = str(PurePosixPath(name).with_suffix(""))
-            stems[stem] += 1
-            twin = f"-{stems[stem]}" if stems[stem] > 1 else ""
-            zipped.writestr(f"{stem}{twin}{suffix}", data)
+            numbered = (f"{stem}-{number}" for number in itertools.count(2))
+            free = next(one for one in itertools.chain([stem], numbered) if one not in taken)
+            taken.add(free)
+            zipped.writestr(f"{free}{suffix}", data)
         if notes:
             zipped.writestr(told, "\n".join(notes) + "\n")
-    done = stems.total()
+    done = len(taken)
     if not done and notes:
         raise DataError(f"none of the {count} pictures could be done; the first: {notes[0]}")
     if not done:

@@ -40,6 +40,13 @@ def test_everything_is_in_the_zip_under_its_own_name(tmp_path: Path, task: Task)
     assert fractions == [0.125, 0.375, 0.625, 0.875]
 
 
+def test_no_name_is_given_twice(tmp_path: Path, task: Task) -> None:
+    names = ["rose.jpg", "rose.tif", "rose-2.jpg", "rose.png"]
+    zip_each(tmp_path / "zip", names, lambda i, progress: (b"%d" % i, ".png", ""), task, "notes.txt")
+    found = {"rose.png": b"0", "rose-2.png": b"1", "rose-2-2.png": b"2", "rose-3.png": b"3"}
+    assert contents(tmp_path / "zip") == found
+
+
 def test_what_cannot_be_done_is_said_and_the_rest_is_done(tmp_path: Path, task: Task) -> None:
     def make(i: int, progress: Callable[[float], None]) -> Made:
         if i == 0:

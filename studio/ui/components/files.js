@@ -106,7 +106,8 @@
     if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
     const files = [];
     for (const entry of entries) await walk(entry, files, 0, most);
-    return files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    const { compare } = new Intl.Collator(undefined, { numeric: true }); // made once, not for each pair
+    return files.sort((a, b) => compare(a.name, b.name));
   }
   async function walk(entry, files, depth, most) {
     if (entry.name.startsWith(".") || depth > 8 || files.length >= most) return;
