@@ -2,7 +2,10 @@
 
 import sys
 
-from studio.commands import main
+from studio.interrupts import keeps_codes
 
 if __name__ == "__main__":
+    keeps_codes()
+    from studio.commands import main
+
     sys.exit(main())

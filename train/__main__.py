@@ -2,7 +2,10 @@
 
 import sys
 
-from train.commands import main
+from studio.interrupts import keeps_codes
 
 if __name__ == "__main__":
+    keeps_codes()
+    from train.commands import main
+
     sys.exit(main())

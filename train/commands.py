@@ -13,6 +13,7 @@ from accelerate import PartialState
 from studio.config import Setting, add_arguments, from_arguments, settings
 from studio.dataset import examine
 from studio.errors import SettingError, StudioError
+from studio.interrupts import ends_with
 from studio.runfolder import RunFolder, read_json
 from studio.stills import StillSettings, take_stills
 from train.health import HealthConfig
@@ -31,7 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("interrupted; go on with: python -m train resume RUN", file=sys.stderr)
-        return 2
+        return ends_with(2)
     return 0
 
 

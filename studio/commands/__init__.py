@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from studio.errors import DiskError, SettingError, StudioError
 from studio.files import disk_errors
+from studio.interrupts import ends_with
 from studio.registry import Registry
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except StudioError as error:
         return _fail(str(error), words)
     except KeyboardInterrupt:
-        return _fail("interrupted; finished files stay, nothing unfinished is left", words)
+        return ends_with(_fail("interrupted; finished files stay, nothing unfinished is left", words))
     if report.error:
         return _fail(report.error, words, report)
     _say(report.values, report.text, words)
