@@ -69,8 +69,9 @@ class PictureTranslator:
         return dataclasses.replace(picture, pixels=with_alpha_of(picture, pixels))
 
     def provenance(self, settings: TranslateSettings) -> Provenance:
-        """What made a picture, to be written into its file."""
+        """What made a picture, to be written into its file. Raises StudioError as `check` does."""
         with self.engine.use(self.model) as model:
+            require(model.network, Translator, model.name, TOOL)
             return Provenance(
                 tool=TOOL, model=model.name, model_sha256=model.info.sha256,
                 settings={**settings.to_dict(), "licence": model.info.licence},

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from studio.counterparts import Job
     from studio.layers import Treatment
+    from studio.provenance import Provenance
     from studio.raster.opening import Picture
     from studio.restore import Restorer, RestoreSettings
     from studio.suggestion import SuggestSettings
@@ -103,6 +104,37 @@ def each_picture(tasks: "list[Job]", do: "Callable[[Job, Meter], None]", done_wo
         count = f"{len(failed)} of {len(tasks)} files could not be {done_word}"
         raise ImageError(f"{count}, {rest}: " + "; ".join(failed))
     return files
+
+
+def remake(
+    image: Path, out: Path, done_word: str, provenance: "Callable[[], Provenance]",
+    make: "Callable[[Picture, Callable[[float], None]], Picture]",
+) -> Report:
+    """Make a picture of `image`, or of every one of a folder, and say what became of them.
+
+    provenance loads the model, and is asked when the paths are known to be right and before a picture is opened; its
+    settings hold the model's licence. Raises StudioError.
+    """
+    from studio.counterparts import jobs, kept_notes, licence_notes, opened
+    from studio.images import save_picture
+    from studio.provenance import PARTLY_GENERATED
+
+    start = time.perf_counter()
+    tasks = jobs(image, out)
+    made_by = provenance()
+    labels = made_by.labels(PARTLY_GENERATED)
+    notes = licence_notes(made_by.model, made_by.settings["licence"])
+
+    def do(job: "Job", meter: Meter) -> None:
+        picture = opened(job.source)
+        save_picture(job.out, make(picture, meter.show), lossless=True, labels=labels)
+        notes.extend(kept_notes(job.out, picture))
+
+    files = each_picture(tasks, do, done_word, out)
+    seconds = round(time.perf_counter() - start, 3)
+    what = files[0] if len(files) == 1 else f"{len(files)} files to {out}"
+    text = "\n".join([f"wrote {what} in {seconds:.1f} s", *notes])
+    return Report(text, {"files": files, "notes": notes, "seconds": seconds})
 
 
 class Work:
