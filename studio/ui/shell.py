@@ -13,7 +13,8 @@ from studio.ui.i18n import LANGUAGES, text
 from studio.ui.services import Services
 
 _COMPONENTS = Path(__file__).parent / "components"
-_SHARED = ("page", "files", "dropzone", "compare", "grids", "brush", "chart")  # what any component may call; page.js is the first
+# what any component may call; page.js is the first
+_SHARED = ("page", "files", "dropzone", "compare", "grids", "brush", "chart", "workshop")
 # Gradio runs them before any component's own script
 HEAD = "".join(f"<script>{(_COMPONENTS / f'{name}.js').read_text(encoding='utf-8')}</script>" for name in _SHARED)
 

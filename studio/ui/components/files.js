@@ -4,17 +4,6 @@
   const STORE_ITEM = 64 << 20; // larger files are not kept in the browser
   const STORE_ITEMS = 40;
 
-  // One visitor's desk: the same after a reload, another in every window.
-  function deskName() {
-    try {
-      const kept = sessionStorage.getItem("atelier.desk");
-      if (/^[0-9a-f]{32}$/.test(kept)) return kept;
-      const made = atelier.pageName();
-      sessionStorage.setItem("atelier.desk", made);
-      return made;
-    } catch { return atelier.pageName(); }
-  }
-
   // ---- the store: files by their hash, those used last
 
   let opened = null;
@@ -126,5 +115,5 @@
     }
   }
 
-  atelier.files = { desk: deskName(), keep, kept, send, fetched, download, save, dropped };
+  atelier.files = { desk: atelier.deskName("desk"), keep, kept, send, fetched, download, save, dropped };
 })();

@@ -56,5 +56,16 @@
 
     /** A name for this visit: 32 hexadecimal digits. */
     pageName: () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join(""),
+
+    /** The name of one of this visitor's desks: the same after a reload, another in every window. */
+    deskName(key) {
+      try {
+        const kept = sessionStorage.getItem("atelier." + key);
+        if (/^[0-9a-f]{32}$/.test(kept)) return kept;
+        const made = this.pageName();
+        sessionStorage.setItem("atelier." + key, made);
+        return made;
+      } catch { return this.pageName(); }
+    },
   };
 })();

@@ -1,21 +1,14 @@
 // The models tab: what is installed, more of it, publishing, the Hub's cache. This part holds what the rooms share;
 // models_installed.js, models_add.js and models_publish.js follow it within the same function.
 const t = atelier.t.bind(atelier);
-const box = element.querySelector(".workshop");
-const find = (selector) => box.querySelector(selector);
-const all = (selector) => [...box.querySelectorAll(selector)];
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const actions = {}, entered = {}; // by data-do; by room, what is done when it is entered
-atelier.translate(element);
+const rooms = props.own ? ["installed", "add", "publish", "cache"] : ["installed"];
+const hears = {}; // by room, what is done when it is entered
+const {
+  box, find, all, made, put, pause, actions, desk, onDesk, enter, room, ended, fetched, showProgress,
+} = atelier.workshop(element, server, { name: "models", rooms, entered(name) { quiet(); hears[name]?.(); } });
+find(".workshop-rooms").hidden = !props.own;
+find(".models-visitor").hidden = props.own;
 
-const made = (tag, style = "", words = "") => {
-  const one = document.createElement(tag);
-  one.className = style;
-  one.textContent = words;
-  if (tag === "button") one.type = "button";
-  return one;
-};
-const put = (place, words) => { if (place.textContent !== words) place.textContent = words; };
 const complain = (sentence) => {
   put(find(".workshop-alert"), sentence ?? t("live.lost"));
   // who has scrolled down must not miss it
@@ -47,18 +40,6 @@ async function ask(name, data = {}) {
   complain(answer?.error);
   return null;
 }
-
-// Its own desk: what is fetched here is none of the other tabs' work.
-const desk = (() => {
-  try {
-    const kept = sessionStorage.getItem("atelier.models.desk");
-    if (/^[0-9a-f]{32}$/.test(kept)) return kept;
-    const name = atelier.pageName();
-    sessionStorage.setItem("atelier.models.desk", name);
-    return name;
-  } catch { return atelier.pageName(); }
-})();
-const onDesk = (send) => (form) => send(form.binary ? { ...form, data: { ...form.data, desk } } : { ...form, desk });
 
 // ---- a stranger's card: the server has made a plain tree of it, and here it becomes elements that hold text alone
 
@@ -102,41 +83,6 @@ function cardTable(rows) {
   return wrap;
 }
 
-// ---- the rooms
-
-const rooms = props.own ? ["installed", "add", "publish", "cache"] : ["installed"];
-let room = rooms.includes(atelier.recall("models.room")) ? atelier.recall("models.room") : "installed";
-find(".workshop-rooms").hidden = !props.own;
-find(".models-visitor").hidden = props.own;
-function enter(name, focus = false) {
-  room = name;
-  atelier.keep("models.room", room);
-  quiet();
-  for (const tab of all("[role=tab][data-room]")) {
-    const here = tab.dataset.room === room;
-    tab.setAttribute("aria-selected", here);
-    tab.tabIndex = here ? 0 : -1;
-    if (here && focus) tab.focus();
-  }
-  for (const place of all(".workshop-room")) place.hidden = place.dataset.room !== room;
-  entered[room]?.();
-}
-find(".workshop-rooms").addEventListener("click", (event) => {
-  const name = event.target.closest("[data-room]")?.dataset.room;
-  if (name) enter(name);
-});
-find(".workshop-rooms").addEventListener("keydown", (event) => {
-  const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (!step) return;
-  event.preventDefault();
-  event.stopPropagation();
-  enter(rooms[(rooms.indexOf(room) + step + rooms.length) % rooms.length], true);
-});
-box.addEventListener("click", (event) => {
-  const name = event.target.closest("[data-do]")?.dataset.do;
-  if (name) actions[name]?.(event);
-});
-
 // ---- work that takes long: one thing at a time, found again after a reload
 
 const finished = {}; // by job: what is done with its result
@@ -152,31 +98,27 @@ async function begin(asked) {
 }
 
 async function follow(report, job) {
-  let wait = 60; // ms; much work is done at once
   working = report.values?.job || job || "install";
-  while (["waiting", "running"].includes(report.state)) {
-    working = report.values?.job ?? working;
-    showWork(report);
-    await pause(document.hidden ? 3000 : wait);
-    wait = Math.min(400, 1.5 * wait);
-    if (!element.isConnected) return;
-    report = (await server.watch({ desk, shown: 0 })) ?? report; // a server that does not answer may come back
-  }
-  const ended = working;
+  report = await ended(report, (now) => {
+    working = now.values?.job ?? working;
+    showWork(now);
+  });
+  if (!report) return;
+  const was = working;
   let result = null;
   if (report.state === "failed") complain(report.error);
-  const stopped = { install: "models.cancelled_kept", publish: "models.cancelled_publish" }[ended];
+  const stopped = { install: "models.cancelled_kept", publish: "models.cancelled_publish" }[was];
   if (report.state === "stopped") tell(t(stopped ?? "models.cancelled"));
   if (report.state === "done") {
-    const got = await atelier.files.fetched(onDesk(server.take), report.file);
-    result = got.file ? JSON.parse(await got.file.text()) : null;
+    const got = await fetched(report);
+    result = got.result;
     if (!result) complain(got.error);
   }
   await server.stop({ desk }); // what has ended is forgotten
   working = "";
   showWork(null);
-  if (result) await finished[ended]?.(result);
-  else await finished.otherwise?.(ended);
+  if (result) await finished[was]?.(result);
+  else await finished.otherwise?.(was);
 }
 
 function showWork(report) {
@@ -184,11 +126,6 @@ function showWork(report) {
   place.hidden = !report;
   light();
   if (!report) return;
-  const percent = Math.round(100 * report.fraction);
-  const waiting = report.state === "waiting", { note, values, ahead } = report;
-  put(place.querySelector(".stage-work-note"), waiting ? t("stage.waiting", { ahead }) : note ? t(note, values) : "");
-  put(place.querySelector(".stage-work-percent"), percent ? `${percent}%` : "");
-  place.querySelector(".stage-progress").setAttribute("aria-valuenow", percent);
-  place.querySelector(".stage-progress span").style.width = `${percent}%`;
+  showProgress(place, report);
 }
 actions.halt = () => { if (working === "bring") working = ""; else server.stop({ desk }); };

@@ -3,7 +3,7 @@
 
 let entries = [], looked = null, brought = null;
 const sizeOf = (bytes) => (bytes ? megabytes(bytes) : t("models.size_unknown"));
-entered.add = async () => {
+hears.add = async () => {
   const answer = await ask("catalogue");
   if (!answer) return;
   put(find(".add-login"), t(answer.signed_in ? "models.signed_in" : "models.signed_out"));

@@ -31,7 +31,7 @@ async function listModels() {
   if (showing === "about") await showAbout();
   if (showing === "tidy") showTidy();
 }
-entered.installed = listModels;
+hears.installed = listModels;
 
 const bytesOf = (found) => found.reduce((sum, { bytes }) => sum + bytes, 0);
 function showList() {

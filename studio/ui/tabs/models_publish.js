@@ -24,7 +24,7 @@ function publishing(name) {
   form.querySelector("[type=submit]").disabled = !names.length || Boolean(working);
   if (!names.length) fields.model.append(new Option(t("models.publish_none"), ""));
 }
-entered.publish = async () => {
+hears.publish = async () => {
   if (!models.length) await listModels();
   publishing();
 };
@@ -110,11 +110,11 @@ async function showCache() {
     return row;
   }));
 }
-entered.cache = showCache;
+hears.cache = showCache;
 
 // ---- the beginning: what was there before a reload is there again
 
-enter(room);
+enter();
 if (props.own) {
   (async () => {
     const report = await server.watch({ desk, shown: 0 });
@@ -124,5 +124,5 @@ if (props.own) {
 // Other tabs install too: a training's snapshot that was opened is here when the reader comes back.
 document.addEventListener("click", (event) => {
   if (!event.target.closest?.("#tabs [role=tab]") || box.contains(event.target)) return;
-  setTimeout(() => { if (element.offsetParent && room === "installed") listModels(); }, 100);
+  setTimeout(() => { if (element.offsetParent && room() === "installed") listModels(); }, 100);
 });

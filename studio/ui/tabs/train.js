@@ -1,37 +1,15 @@
 // The train tab: a room in which a training is prepared, and one in which runs are watched. This part holds what both
 // share; train_pictures.js, train_recipe.js, train_use.js and train_runs.js follow it within the same function.
 const t = atelier.t.bind(atelier);
-const box = element.querySelector(".workshop");
-const find = (selector) => box.querySelector(selector);
-const all = (selector) => [...box.querySelectorAll(selector)];
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const {
+  box, find, all, made, put, pause, actions, desk, onDesk, enter, room, ended, fetched, showProgress,
+} = atelier.workshop(element, server, {
+  name: "train", rooms: ["prepare", "runs"], entered() { complain(""); refresh(); },
+});
 const alertLine = find(".workshop-alert");
-const actions = {};
-atelier.translate(element);
-
-const made = (tag, style = "", words = "") => {
-  const one = document.createElement(tag);
-  one.className = style;
-  one.textContent = words;
-  if (tag === "button") one.type = "button";
-  return one;
-};
-const put = (place, words) => { if (place.textContent !== words) place.textContent = words; };
 /** The message of a key that is put together; `otherwise` where the locales have none. */
 const told = (key, otherwise) => { const words = t(key); return words === key ? otherwise : words; };
 const complain = (sentence) => put(alertLine, sentence ?? t("live.lost"));
-
-// Its own desk: work that is begun here is none of the other tabs'.
-const desk = (() => {
-  try {
-    const kept = sessionStorage.getItem("atelier.train.desk");
-    if (/^[0-9a-f]{32}$/.test(kept)) return kept;
-    const name = atelier.pageName();
-    sessionStorage.setItem("atelier.train.desk", name);
-    return name;
-  } catch { return atelier.pageName(); }
-})();
-const onDesk = (ask) => (form) => ask(form.binary ? { ...form, data: { ...form.data, desk } } : { ...form, desk });
 
 /** How long something takes, in words that promise no more than an estimate can. */
 function duration(seconds) {
@@ -45,37 +23,7 @@ function duration(seconds) {
 const gigabytes = (bytes) => (bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
 const rounded = (x) => Number(Number(x).toPrecision(3)).toLocaleString(document.documentElement.lang);
 
-// ---- the rooms
-
-let room = atelier.recall("train.room") === "runs" ? "runs" : "prepare";
-function enter(name, focus = false) {
-  room = name;
-  atelier.keep("train.room", room);
-  complain("");
-  for (const tab of all("[role=tab][data-room]")) {
-    const here = tab.dataset.room === room;
-    tab.setAttribute("aria-selected", here);
-    tab.tabIndex = here ? 0 : -1;
-    if (here && focus) tab.focus();
-  }
-  for (const place of all(".workshop-room")) place.hidden = place.dataset.room !== room;
-  refresh();
-}
-find(".workshop-rooms").addEventListener("click", (event) => {
-  const name = event.target.closest("[data-room]")?.dataset.room;
-  if (name) enter(name);
-});
-find(".workshop-rooms").addEventListener("keydown", (event) => {
-  if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
-  event.preventDefault();
-  event.stopPropagation();
-  enter(room === "runs" ? "prepare" : "runs", true);
-});
 actions.prepare = () => enter("prepare");
-box.addEventListener("click", (event) => {
-  const name = event.target.closest("[data-do]")?.dataset.do;
-  if (name) actions[name]?.(event);
-});
 
 // ---- work that takes long: one thing at a time, found again after a reload
 
@@ -98,27 +46,23 @@ async function begin(asked) {
 
 /** Show how a job goes on, and do with its result what is to be done. A job found again says itself which it is. */
 async function follow(report, job) {
-  let wait = 60; // ms; much work is done at once
   const began = performance.now();
   job ??= report.values?.job || "look";
   working = job;
-  while (["waiting", "running"].includes(report.state)) {
+  report = await ended(report, (now) => {
     // a measurement takes its time whatever it finds
     const passed = (performance.now() - began) / 1000 / props.measure_s;
-    showWork({ ...report, fraction: working === "measure" ? Math.min(0.97, passed) : report.fraction });
-    await pause(document.hidden ? 3000 : wait);
-    wait = Math.min(400, 1.5 * wait);
-    if (!element.isConnected) return;
-    report = (await server.watch({ desk, shown: 0 })) ?? report; // a server that does not answer may come back
-  }
+    showWork({ ...now, fraction: job === "measure" ? Math.min(0.97, passed) : now.fraction });
+  });
+  if (!report) return;
   let result = null;
   if (report.state === "failed") {
     if (job === "look") useSource(null); // there is nothing to be learned from
     complain(report.error);
   }
   if (report.state === "done" && job !== "film" && job !== "export") {
-    const got = await atelier.files.fetched(onDesk(server.take), report.file);
-    result = got.file ? JSON.parse(await got.file.text()) : null;
+    const got = await fetched(report);
+    result = got.result;
     if (!result) complain(got.error);
   } else if (report.state === "done") {
     const onWay = (part) => showWork({ ...report, state: "running", fraction: part });
@@ -136,13 +80,7 @@ function showWork(report) {
   const place = report && find(`.${placeOf[working] ?? "pictures"}-work`);
   light();
   if (!place) return;
-  const percent = Math.round(100 * report.fraction);
   place.hidden = false;
-  const note = report.note ? t(report.note, report.values) : "";
-  const waiting = report.state === "waiting" ? t("stage.waiting", { ahead: report.ahead }) : "";
-  put(place.querySelector(".stage-work-note"), waiting || note);
-  put(place.querySelector(".stage-work-percent"), percent ? `${percent}%` : "");
-  place.querySelector(".stage-progress").setAttribute("aria-valuenow", percent);
-  place.querySelector(".stage-progress span").style.width = `${percent}%`;
+  showProgress(place, report);
 }
 actions.halt = () => server.stop({ desk });

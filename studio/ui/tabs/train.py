@@ -1,12 +1,8 @@
 """Train: pictures dropped here become a model, in a process of its own that this page need not be open for."""
 
-from pathlib import Path
-
-import gradio as gr
-
 from studio.footage import SUFFIXES as FILMS
 from studio.raster.listing import SUFFIXES
-from studio.ui.components.live import answering
+from studio.ui.components.workshop import workshop
 from studio.ui.handlers.train import TrainHandlers
 from studio.ui.handlers.train_pictures import MAX_PICTURES
 from studio.ui.handlers.train_work import MAX_CARD, MEASURE_S
@@ -32,7 +28,6 @@ SETTINGS = (
     "measure_features", "patience", "rollbacks",
 )
 METHODS = ("stylegan2", "fastgan", "r3gan", "dcgan", "vae", "vaegan", "style", "inpaint", "upscale", "damage")
-_HERE = Path(__file__).parent
 _PARTS = ("train", "train_pictures", "train_recipe", "train_use", "train_runs")
 
 
@@ -43,12 +38,8 @@ def shown(services: Services) -> bool:
 
 def build(services: Services) -> None:
     handlers = TrainHandlers(services)
-    gr.HTML(
-        html_template=(_HERE / "train.html").read_text(encoding="utf-8"),
-        js_on_load="".join((_HERE / f"{part}.js").read_text(encoding="utf-8") for part in _PARTS),
-        apply_default_css=False,
-        server_functions=[answering(ask) for ask in handlers.functions()],
-        elem_id="train",
+    workshop(
+        "train", _PARTS, handlers.functions(),
         recipes=handlers.recipes.described(),
         watching=handlers.recipes.watched(),
         gpu=services.engine.device.type != "cpu",

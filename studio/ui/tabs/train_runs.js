@@ -25,7 +25,7 @@ async function refresh() {
   put(find(".workshop-count"), runs.length ? `${alive || runs.length}` : "");
   find(".workshop-count").classList.toggle("busy", alive > 0);
   if (before !== JSON.stringify(runs.map(({ name }) => name))) loadOrigins();
-  if (room !== "runs") return;
+  if (room() !== "runs") return;
   if (!runs.some(({ name }) => name === chosen)) {
     select((runs.find(({ state }) => ALIVE.includes(state)) ?? runs[0])?.name ?? "", false);
   }
@@ -370,7 +370,7 @@ showForm();
 loadPresets();
 showSets();
 loadOrigins();
-enter(room);
+enter();
 (async () => {
   const report = await server.watch({ desk, shown: 0 });
   if (report?.state) idle = follow(report);
