@@ -10,6 +10,7 @@ from studio.images import to_tensor
 from studio.library import BUNDLED
 from studio.presets import PHOTOS, STYLES, photo_path, style_path
 from train.bundled import emphasis
+from train.data import is_held_out
 from train.style_metrics import VGGEye, Wanted
 
 
@@ -43,3 +44,26 @@ def test_no_held_out_picture_has_a_say(tmp_path: Path) -> None:
     everything, most = (emphasis.trained_on(tmp_path, share) for share in (0.0, 0.5))
     assert len(everything) == 20 and 2 < len(most) < 18
     assert {np.asarray(one()).max() for one in most} < {np.asarray(one()).max() for one in everything}
+
+
+@pytest.mark.parametrize(
+    ("model", "photos", "sentence"),
+    [
+        ("calligraphy", "some", "is a model of the kind 'stylegan2', not 'style'"),
+        ("style", "held-out", "holds no picture that was trained on"),
+    ],
+)
+def test_what_it_cannot_use_gets_one_sentence(
+    model: str, photos: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    held_out = next(f"{i}.png" for i in range(1000) if is_held_out(f"{i}.png", 0.1))
+    for folder, name in (("some", "a.png"), ("held-out", held_out)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (64, 64)).save(tmp_path / folder / name)
+    arguments = [str(BUNDLED / model), "--data", str(tmp_path / photos), "--styles", str(tmp_path / "some")]
+    monkeypatch.setattr("sys.argv", ["emphasis", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        emphasis.main()
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1

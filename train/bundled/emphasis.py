@@ -19,17 +19,16 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from studio.checkpoint import load_network, read_info
+from studio.checkpoint import ModelInfo, load_network, read_info
 from studio.engine import Engine
-from studio.errors import StudioError
+from studio.errors import CheckpointError, DataError, StudioError
 from studio.files import write_json
 from studio.images import Picture, open_picture, to_pil, to_tensor
 from studio.library import BUNDLED, Library
 from studio.models.style import emphasised
 from studio.scans import inside_margins
 from studio.style import Stylist
-from train.data import open_source
-from train.squares import is_held_out
+from train.data import is_held_out, open_source
 from train.style_metrics import Eye, VGGEye, Wanted, distances
 
 SIDE = 512  # px; longest side of photos and paintings
@@ -58,11 +57,21 @@ def main() -> None:
     try:
         info = read_info(a.model)
         eye = VGGEye(load_network(BUNDLED / "vgg"))
-        pairs = open_pairs(eye, a.data, a.styles, info.training["settings"], a.pairs)
+        pairs = open_pairs(eye, a.data, a.styles, settings_of(a.model, info), a.pairs)
         found = search(lambda emphasis: judge(a.model, eye, pairs, emphasis))
     except StudioError as error:
         p.exit(2, f"{p.prog}: {error}\n")
     write_json(a.model / "model.json", {"version": 1, **vars(info), "config": {**info.config, "emphasis": found}})
+
+
+def settings_of(model: Path, info: ModelInfo) -> dict:
+    """What the network was trained with. Raises CheckpointError if it is no style network, or nothing says so."""
+    if info.model != "style":
+        raise CheckpointError(f"{model} is a model of the kind {info.model!r}, not 'style'; give a style network")
+    settings = info.training.get("settings", {})
+    if not {"holdout", "style_holdout"} <= settings.keys():
+        raise CheckpointError(f"{model}/model.json does not say what was held out; give what `train export` wrote")
+    return settings
 
 
 def open_pairs(eye: Eye, photos: Path, paintings: Path, settings: dict, count: int) -> list[Pair]:
@@ -79,6 +88,8 @@ def open_pairs(eye: Eye, photos: Path, paintings: Path, settings: dict, count: i
 def trained_on(folder: Path, holdout: float) -> list[Callable[[], Image.Image]]:
     source = open_source(folder)
     names = [name for name in source.names if not is_held_out(name, holdout)]
+    if not names:
+        raise DataError(f"{folder} holds no picture that was trained on; give the folder that was")
     return [lambda name=name: open_picture(source.read(name)).rgb() for name in names]
 
 
