@@ -281,7 +281,7 @@ def _locked(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
         return
     if run.path.is_file():
         raise RunError(f"{run.path} is a file; give a folder for the run")
-    lock = FileLock(run.lock_path)
+    lock, new = FileLock(run.lock_path), not run.path.exists()
     try:
         with disk_errors(run.path):
             run.path.mkdir(parents=True, exist_ok=True)
@@ -297,3 +297,5 @@ def _locked(run: RunFolder, accelerator: Accelerator) -> Iterator[None]:
     finally:
         run.process_path.unlink(missing_ok=True)
         lock.release()
+        if new and list(run.path.iterdir()) == [run.lock_path]:  # refused before anything was written
+            shutil.rmtree(run.path)

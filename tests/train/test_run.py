@@ -185,6 +185,13 @@ def test_a_start_that_failed_can_be_tried_again(
         assert grid.size == (128, 128)  # the first try's would be of 32 px
 
 
+def test_a_start_without_pictures_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "holds no pictures" in call(capsys, *start(tmp_path / "empty", tmp_path / "x"), code=2)
+    assert not (tmp_path / "x").exists()
+
+
+
 def test_a_start_that_failed_after_a_state_is_a_run(
     capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
