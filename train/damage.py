@@ -26,17 +26,20 @@ SHARES = (0.4, 0.2, 0.15, 0.1, 0.15)  # how often each is drawn
 Lines = list[tuple[np.ndarray, np.ndarray]]  # points [P, 2] as (x, y) and a width for each step [P - 1], in px
 
 
-def draw_masks(count: int, height: int, width: int) -> Tensor:
-    """Random masks [count, 1, height, width] of float32 in {0, 1}; torch's random generator decides which."""
+def draw_masks(count: int, height: int, width: int, kind: str = "") -> Tensor:
+    """Random masks [count, 1, height, width] of float32 in {0, 1}, of any kind or of one of KINDS.
+
+    torch's random generator decides which.
+    """
     seeds = torch.randint(2**62, [count]).tolist()
-    drawn = [draw_mask(np.random.default_rng(seed), height, width) for seed in seeds]
+    drawn = [draw_mask(np.random.default_rng(seed), height, width, kind) for seed in seeds]
     return torch.from_numpy(np.stack(drawn))[:, None].float()
 
 
-def draw_mask(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One mask [height, width] of a random kind: never empty, and at most MAX_AREA of it True."""
+def draw_mask(random: np.random.Generator, height: int, width: int, kind: str = "") -> np.ndarray:
+    """One mask [height, width] of a kind, or a random one: never empty, and at most MAX_AREA of it True."""
     for _ in range(ATTEMPTS):
-        mask = draw_kind(random.choice(KINDS, p=SHARES), random, height, width)
+        mask = draw_kind(kind or random.choice(KINDS, p=SHARES), random, height, width)
         if 0 < mask.mean() <= MAX_AREA:
             return mask
     mask = np.zeros((height, width), dtype=bool)

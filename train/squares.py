@@ -16,6 +16,7 @@ from studio.raster.opening import open_picture
 from studio.sources import Source, open_source
 from train.data import MEMORY_BYTES, Pictures, Skipped, is_held_out
 
+REDUCTION = 4  # crops are shown at a quarter of their size at most
 MAX_SQUARES = 4  # of one picture: a panorama must not outweigh the others
 
 
@@ -73,15 +74,18 @@ def squares_of(source: Source, name: str, side: int, most: int) -> list[Tensor]:
 
 
 def random_crops(squares: Tensor, side: int, smallest: float) -> Tensor:
-    """One crop of each of squares [N, 3, S, S], of `smallest` px to S a side, mirrored or not -> [N, 3, side, side].
+    """One crop of each of squares [N, 3, S, S], mirrored or not -> [N, 3, side, side].
+
+    It is of `smallest` px to REDUCTION times as many, or S, a side.
 
     Sizes are drawn so that each doubling is as likely; torch's random generator draws them.
     """
     size = squares.shape[2]
+    most = min(REDUCTION * smallest, size)
     crops = []
     for square in squares:
         share, x, y, flip = torch.rand(4).tolist()
-        n = round(smallest * (size / smallest) ** share)
+        n = round(smallest * (most / smallest) ** share)
         left, top = round(x * (size - n)), round(y * (size - n))
         crop = square[None, :, top : top + n, left : left + n]
         crop = F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True) if n != side else crop

@@ -3,11 +3,12 @@
 A convolution in the spectrum sees the whole picture at once, which is what a large hole needs. What departs from
 LaMa:
 
-* The hole is filled by diffusion first, and the network draws on top of that. Tone and colour are right before it has
-  learned anything, and a crack of one pixel, for which diffusion is nearly enough, stays nearly that.
+* The hole is filled as a smooth surface first, and the network draws on top of that. Tone and colour are right before it
+  has learned anything, and a crack is filled as well as by biharmonic inpainting.
+* The Fourier convolutions draw where a hole is wide, and are left out where none is. What a crack hides is a few pixels
+  away, and an eighth of the side knows nothing of single pixels: cracks are left to the plain residual blocks at half of
+  the side which end the network. Wide holes get their details there, too.
 * Every size of the way down is added again on the way up, as in a U-Net: beside a hole there is texture to keep.
-* Edges are carried across cracks by plain residual blocks at half of the side, which end the network: what a crack hides
-  is a few pixels away, and an eighth of the side knows nothing of single pixels.
 * No batch normalisation: a window of a large picture is filled as it would be in a batch of its own.
 * For CPUs: most of the work is at an eighth of the side; 1x1 convolutions, which are slow there where channels lie
   side by side, are products of matrices.
@@ -22,9 +23,10 @@ from torch import Tensor, nn
 
 from studio.config import Config, setting
 from studio.models import MODELS, ModelFamily
+from studio.nn.prefill import surface
 
 MULTIPLE = 8  # px
-SMOOTHINGS = 3  # of the hole, at each size; three of them hide the squares of the smaller one
+WIDE = 11  # px; holes narrower than that are cracks
 
 Pair = tuple[Tensor, Tensor]  # the local and the global part of x
 
@@ -36,31 +38,14 @@ class InpaintConfig(Config):
     )
     blocks: int = setting(10, "residual blocks at 1/8 of the side", low=1, high=64)
     detail: int = setting(48, "channels at 1/2 of the side that draw the details", low=4, high=512)
-    detail_blocks: int = setting(6, "residual blocks of these; 0 leaves them out", low=0, high=64)
+    detail_blocks: int = setting(6, "residual blocks of these", low=1, high=64)
     whole: float = setting(0.75, "share of the channels at 1/8 that see the whole picture", low=0.1, high=0.9)
 
 
-def diffuse(pictures: Tensor, masks: Tensor) -> Tensor:
-    """Pictures [N, 3, H, W] whose holes, where masks [N, 1, H, W] are 1, take on the tones around them.
-
-    Each size fills the holes of the next larger one, from a single pixel on; 0 where nothing is known. What pictures
-    hold under the mask does not matter, even if it is not finite.
-    """
-    known = masks == 0
-    levels = [(torch.where(known, pictures, 0.0), known.to(pictures.dtype))]
-    while max(levels[-1][0].shape[2:]) > 1:
-        values, weight = levels[-1]
-        half = lambda t: F.avg_pool2d(t, 2, ceil_mode=True)
-        share = half(weight)
-        levels.append((half(values) / share.clamp(min=1e-6), (share > 0).to(share.dtype)))
-    filled = levels.pop()[0]
-    for values, weight in reversed(levels):
-        coarse = F.interpolate(filled, size=values.shape[2:], mode="bilinear")
-        filled = torch.where(weight > 0, values, coarse)
-        for _ in range(SMOOTHINGS):
-            around = F.avg_pool2d(filled, 3, stride=1, padding=1, count_include_pad=False)
-            filled = torch.where(weight > 0, values, around)
-    return filled
+def wide(masks: Tensor) -> Tensor:
+    """Where holes are at least WIDE px across, both ways: masks [N, 1, H, W] in {0, 1} -> the same, opened."""
+    pool = lambda x: F.max_pool2d(x, WIDE, stride=1, padding=WIDE // 2)
+    return pool(-pool(-masks))
 
 
 def conv(inside: int, out: int, stride: int = 1, gain: float = 1.0, bias: bool = True) -> nn.Conv2d:
@@ -164,14 +149,11 @@ class Details(nn.Sequential):
         )
 
 
-class InpaintNetwork(nn.Module):
-    """It is an Inpainter (studio/capabilities.py). Sides are multiples of 8."""
+class Body(nn.Module):
+    """What wide holes need: the whole picture. x [N, 4, H, W], a picture and its mask -> [N, widths[0], H, W]."""
 
-    multiple = MULTIPLE
-
-    def __init__(self, config: InpaintConfig = InpaintConfig()) -> None:
+    def __init__(self, config: InpaintConfig) -> None:
         super().__init__()
-        self.config = config
         a, b, c, d = config.widths
         whole = min(max(round(d * config.whole / 2) * 2, 2), d - 2)
         self.split = [d - whole, whole]
@@ -180,15 +162,8 @@ class InpaintNetwork(nn.Module):
         self.blocks = nn.ModuleList(FourierBlock(*self.split, gain) for _ in range(config.blocks))
         self.up = nn.ModuleList([conv(d, c), conv(c, b), conv(b, a)])
         self.fine = nn.ModuleList([conv(c, c), conv(b, b), conv(a, a)])
-        self.draw = conv(a, 3, gain=0.001)  # it begins with what diffusion fills in
-        self.details = Details(a + 4, config.detail, config.detail_blocks) if config.detail_blocks else None
-        self.to(memory_format=torch.channels_last)
 
-    def paint(self, pictures: Tensor, masks: Tensor) -> Tensor:
-        """What belongs in the holes: [N, 3, H, W], about [-1, 1], of no meaning where the mask is 0."""
-        ground = diffuse(pictures, masks)
-        told = torch.cat([ground, masks * 2 - 1], dim=1).contiguous(memory_format=torch.channels_last)
-        x = told
+    def forward(self, x: Tensor) -> Tensor:
         sizes = []
         for layer in self.down:
             x = F.relu(layer(x))
@@ -202,8 +177,34 @@ class InpaintNetwork(nn.Module):
             # narrowed before it is enlarged: a quarter of the work
             x = F.relu(F.interpolate(up(F.relu(x)), scale_factor=2, mode="bilinear") + same)
             x = x + fine(x)
-        drawn = ground + self.draw(F.relu(x))
-        return drawn if self.details is None else drawn + self.details(torch.cat([x, told.to(x.dtype)], dim=1))
+        return F.relu(x)
+
+
+class InpaintNetwork(nn.Module):
+    """It is an Inpainter (studio/capabilities.py). Sides are multiples of 8."""
+
+    multiple = MULTIPLE
+
+    def __init__(self, config: InpaintConfig = InpaintConfig()) -> None:
+        super().__init__()
+        self.config = config
+        seen = config.widths[0]
+        self.body = Body(config)
+        self.draw = conv(seen, 3, gain=0.001)  # it begins with the surface
+        self.details = Details(seen + 4, config.detail, config.detail_blocks)
+        self.to(memory_format=torch.channels_last)
+
+    def paint(self, pictures: Tensor, masks: Tensor) -> Tensor:
+        """What belongs in the holes: [N, 3, H, W], about [-1, 1], of no meaning where the mask is 0."""
+        ground, broad, mask = surface(pictures, masks), wide(masks), masks * 2 - 1
+        learns = torch.is_grad_enabled() and self.draw.weight.requires_grad
+        if learns or broad.any():
+            seen = broad * self.body(torch.cat([ground, mask], dim=1).contiguous(memory_format=torch.channels_last))
+            ground = ground + broad * self.draw(seen)
+        else:
+            seen = ground.new_zeros(()).expand(len(ground), self.config.widths[0], *ground.shape[2:])
+        told = torch.cat([seen.to(ground.dtype), ground, mask], dim=1)
+        return ground + self.details(told.contiguous(memory_format=torch.channels_last))
 
     def forward(self, pictures: Tensor, masks: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [-1, 1] with what is painted where masks [N, 1, H, W] are 1, not clamped."""

@@ -4,8 +4,9 @@ from torch import Tensor
 
 from studio.capabilities import Inpainter
 from studio.models.inpaint import (
-    FourierBlock, InpaintConfig, InpaintNetwork, Mixing, SpectralTransform, diffuse,
+    WIDE, FourierBlock, InpaintConfig, InpaintNetwork, Mixing, SpectralTransform, wide,
 )
+from studio.nn.prefill import surface
 
 TINY = InpaintConfig(widths=(4, 4, 8, 8), blocks=2)
 
@@ -27,29 +28,6 @@ def hole(height: int, width: int, rows: slice, columns: slice) -> Tensor:
 
 def test_it_is_an_inpainter(network: InpaintNetwork) -> None:
     assert isinstance(network, Inpainter) and network.multiple == 8
-
-
-def test_diffusion_of_one_colour_is_that_colour() -> None:
-    picture = torch.tensor([0.25, -0.5, 1.0])[None, :, None, None].expand(1, 3, 40, 56)
-    assert torch.allclose(diffuse(picture, hole(40, 56, slice(4, 30), slice(10, 56))), picture, atol=1e-6)
-
-
-def test_diffusion_goes_on_between_two_sides() -> None:
-    """A ramp with a gap one pixel wide: the gap gets the middle of its neighbours."""
-    picture = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
-    filled = diffuse(picture, hole(64, 64, slice(None), slice(31, 32)))
-    assert torch.allclose(filled, picture, atol=0.012)
-    wide = diffuse(picture, hole(64, 64, slice(16, 48), slice(24, 40)))
-    assert torch.allclose(wide, picture, atol=0.2) and (wide[0, 0, 32, 24:40].diff() >= -1e-6).all()
-
-
-def test_diffusion_leaves_what_is_known_and_never_looks_under_the_mask() -> None:
-    torch.manual_seed(0)
-    picture, mask = torch.rand(2, 3, 33, 47), (torch.rand(2, 1, 33, 47) < 0.3).float()
-    filled = diffuse(picture, mask)
-    assert torch.equal(torch.where(mask > 0, 0.0, filled), torch.where(mask > 0, 0.0, picture))
-    assert torch.equal(diffuse(torch.where(mask > 0, torch.nan, picture), mask), filled)
-    assert torch.equal(diffuse(picture, torch.ones(2, 1, 33, 47)), torch.zeros(2, 3, 33, 47))
 
 
 def test_mixing_is_a_convolution_of_one_pixel() -> None:
@@ -93,7 +71,7 @@ def test_only_the_hole_is_painted(network: InpaintNetwork) -> None:
     mask = hole(48, 64, slice(8, 30), slice(20, 41)).repeat(2, 1, 1, 1)
     filled = network.fill(picture, mask)
     assert torch.equal(filled[mask.expand_as(filled) == 0], picture[mask.expand_as(picture) == 0])
-    drawn = (filled - diffuse(picture, mask)) * mask
+    drawn = (filled - surface(picture, mask)) * mask
     assert filled.abs().max() <= 1 and drawn.abs().max() > 0.01
     assert torch.equal(network.fill(picture, torch.zeros_like(mask)), picture)
 
@@ -109,12 +87,33 @@ def test_pictures_of_a_batch_do_not_see_each_other(network: InpaintNetwork) -> N
     assert torch.allclose(network.fill(pictures, mask), alone, atol=1e-5)
 
 
-def test_an_untrained_network_fills_nearly_as_diffusion_does() -> None:
+def test_an_untrained_network_fills_a_smooth_surface() -> None:
     torch.manual_seed(0)
     picture, mask = torch.rand(1, 3, 32, 32) * 2 - 1, hole(32, 32, slice(8, 24), slice(8, 24))
     with torch.no_grad():
-        apart = InpaintNetwork(TINY).paint(picture, mask) - diffuse(picture, mask)
+        apart = InpaintNetwork(TINY).paint(picture, mask) - surface(picture, mask)
     assert 0 < apart.abs().max() < 0.05
+
+
+def test_holes_are_wide_where_they_are_so_both_ways() -> None:
+    mask = hole(64, 80, slice(0, 64), slice(4, 4 + WIDE - 1)) + hole(64, 80, slice(20, 20 + WIDE), slice(40, 70))
+    assert torch.equal(wide(mask), hole(64, 80, slice(20, 20 + WIDE), slice(40, 70)))
+    corner = hole(64, 80, slice(0, 6), slice(70, 80))
+    assert torch.equal(wide(corner), corner), "what is beyond the edge is no more known than a hole"
+
+
+def test_cracks_have_no_need_of_the_fourier_convolutions(network: InpaintNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither in their result, nor in time; beside a wide hole they are what they are alone."""
+    picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    crack = hole(64, 96, slice(5, 60), slice(20, 23))
+    both = crack + hole(64, 96, slice(20, 40), slice(70, 90))
+    beside = network.fill(picture, both)
+    with monkeypatch.context() as patch:
+        patch.setattr(network.body, "forward", None)
+        alone = network.fill(picture, crack)
+        with pytest.raises(TypeError):
+            network.fill(picture, both)
+    assert torch.allclose(alone[..., :48], beside[..., :48], atol=1e-5)
 
 
 @pytest.mark.parametrize("widths, blocks, low, high", [

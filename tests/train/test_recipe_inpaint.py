@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from studio.checkpoint import load_network
 from studio.errors import SettingError
-from studio.models.inpaint import diffuse
+from studio.nn.prefill import surface
 from studio.runfolder import RunFolder
 from tests.train.conftest import png
 from train.export import export, restore
@@ -53,7 +53,12 @@ def step(recipe: InpaintRecipe, batch: Batch, number: int, accelerator: Accelera
     return {name: float(value) for name, value in values.items()}
 
 
-def test_two_steps_move_every_parameter_and_leave_the_vgg(build: Callable, accelerator: Accelerator) -> None:
+def test_two_steps_move_every_parameter_and_leave_the_vgg(
+    build: Callable, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = torch.zeros(4, 1, 32, 32)
+    boxes[:, :, 6:20, 10:28] = 1
+    monkeypatch.setattr("train.recipes.inpaint.draw_masks", lambda *how: boxes)  # wide ones, for the body
     recipe, batch = build()
     learned = lambda: [(key, name, p) for key, net in recipe.networks.items() for name, p in net.named_parameters()]
     before, vgg = [p.detach().clone() for _, _, p in learned()], [b.clone() for b in recipe.vgg.buffers()]
@@ -85,7 +90,7 @@ def test_what_has_no_weight_takes_no_time(
     assert set(everything) - set(step(recipe, batch, 0, accelerator)) == missing
 
 
-def test_the_hole_term_is_the_distance_from_what_diffusion_fills(build: Callable) -> None:
+def test_the_hole_term_is_the_distance_from_the_surface(build: Callable) -> None:
     """Before anything is learned; and the known pixels of a fill are those of the picture."""
     recipe, batch = build(hole_weight=1.0)
     G = recipe.networks["G"]
@@ -95,8 +100,17 @@ def test_the_hole_term_is_the_distance_from_what_diffusion_fills(build: Callable
     found = recipe.g_loss(batch)[1]["loss_hole"]
     reals, fills, masks = recipe.shown[0]
     assert torch.equal(torch.where(masks > 0, 0.0, fills), torch.where(masks > 0, 0.0, reals))
-    apart = ((diffuse(reals, masks) - reals).abs() * masks).mean(dim=1).sum(dim=(1, 2)) / masks.sum(dim=(1, 2, 3))
+    apart = ((surface(reals, masks) - reals).abs() * masks).mean(dim=1).sum(dim=(1, 2)) / masks.sum(dim=(1, 2, 3))
     assert found.item() == pytest.approx(apart.mean().item(), rel=1e-4)
+
+
+def test_cracks_teach_the_details_alone(build: Callable, accelerator: Accelerator) -> None:
+    recipe, batch = build(holes="cracks", adversarial_weight=0.0, perceptual_weight=0.0)
+    G = recipe.networks["G"]
+    before = {name: p.detach().clone() for name, p in G.named_parameters()}
+    step(recipe, batch, 0, accelerator)
+    moved = {name.split(".")[0] for name, p in G.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {"details"}
 
 
 def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> None:

@@ -23,8 +23,8 @@ SETTINGS = (
     "pl_interval", "mbstd_group", "mbstd_features", "style_mixing", "width", "redraw_weight", "d_norm", "kl_weight",
     "perceptual_weight", "adversarial_weight", "styles", "photos_a_style", "style_holdout", "widths", "blocks",
     "experts", "content_weight", "style_weight", "covariance_weight", "contrast_weight", "identity_weight",
-    "flat_weight", "detail", "detail_blocks", "d_widths", "hole_weight", "perceptual_full", "matching_weight",
-    "scales", "depth", "pixel_weight", "rarity", "dice_weight", "measure_ticks", "measure_samples",
+    "flat_weight", "detail", "detail_blocks", "d_widths", "holes", "hole_weight", "perceptual_full",
+    "matching_weight", "scales", "depth", "pixel_weight", "rarity", "dice_weight", "measure_ticks", "measure_samples",
     "measure_features", "patience", "rollbacks",
 )
 METHODS = ("stylegan2", "fastgan", "r3gan", "dcgan", "vae", "vaegan", "style", "inpaint", "upscale", "damage")
