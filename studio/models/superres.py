@@ -7,6 +7,7 @@ arXiv:1609.05158). One body serves several scales, each with a first and a last 
   arXiv:1710.04026).
 * To clean without enlarging, the network works at half the side, as FFDNet does: a quarter of the time.
 * It draws on top of a bicubic enlargement, or of the picture itself.
+* The slope of what is below 0 is fixed: one learned for each channel takes a quarter of a training's time on a CPU.
 """
 
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.models import MODELS, ModelFamily
+
+SLOPE = 0.1  # of what is below 0, after each convolution
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,6 @@ class SuperresNetwork(nn.Module):
         self.scale = max(config.scales)
         width = config.width
         self.first = nn.ModuleDict({str(s): conv(3 * shrink(s) ** 2 + 1, width) for s in config.scales})
-        self.bends = nn.ModuleList(nn.PReLU(width, init=0.1) for _ in range(config.depth + 1))
         self.body = nn.ModuleList(conv(width, width) for _ in range(config.depth))
         # it begins with little more than the bicubic enlargement
         self.last = nn.ModuleDict({str(s): conv(width, 3 * (s * shrink(s)) ** 2, gain=0.01) for s in config.scales})
@@ -73,9 +75,8 @@ class SuperresNetwork(nn.Module):
         x = F.pixel_unshuffle(x, down)
         dial = strength.to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
         x = torch.cat([x, dial], dim=1).contiguous(memory_format=torch.channels_last)
-        x = self.bends[0](self.first[str(scale)](x))
-        for layer, bend in zip(self.body, self.bends[1:]):
-            x = bend(layer(x))
+        for layer in (self.first[str(scale)], *self.body):
+            x = F.leaky_relu(layer(x), SLOPE)
         drawn = F.pixel_shuffle(self.last[str(scale)](x), scale * down)
         return (base + drawn)[:, :, : height * scale, : width * scale]
 
