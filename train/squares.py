@@ -73,17 +73,18 @@ def squares_of(source: Source, name: str, side: int, most: int) -> list[Tensor]:
     return [array.narrow(along, at, side).contiguous() for at in starts]
 
 
-def random_crops(squares: Tensor, side: int, smallest: float) -> Tensor:
-    """One crop of each of squares [N, 3, S, S], mirrored or not -> [N, 3, side, side].
+def random_crops(squares: Tensor, side: int, smallest: float, each: int = 1) -> Tensor:
+    """`each` crops of each of squares [N, 3, S, S], mirrored or not -> [N * each, 3, side, side].
 
-    It is of `smallest` px to REDUCTION times as many, or S, a side.
+    They are of `smallest` px to REDUCTION times as many, or S, a side.
 
     Sizes are drawn so that each doubling is as likely; torch's random generator draws them.
     """
     size = squares.shape[2]
     most = min(REDUCTION * smallest, size)
     crops = []
-    for square in squares:
+    for i in range(len(squares) * each):
+        square = squares[i // each]
         share, x, y, flip = torch.rand(4).tolist()
         n = round(smallest * (most / smallest) ** share)
         left, top = round(x * (size - n)), round(y * (size - n))

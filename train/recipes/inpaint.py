@@ -20,7 +20,7 @@ from studio.checkpoint import load_network
 from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.library import BUNDLED
-from studio.models.inpaint import MULTIPLE, InpaintConfig, InpaintNetwork
+from studio.models.inpaint import MULTIPLE, InpaintConfig, InpaintNetwork, wide
 from studio.nn.patch_discriminator import PatchDiscriminator
 from train.damage import draw_masks
 from train.data import Pictures
@@ -50,6 +50,7 @@ class InpaintSettings(LoopConfig):
     d_widths: tuple[int, ...] = setting(
         (32, 64, 128), "D's channels at 1/2, 1/4, 1/8 of the side", low=4, high=1024, length=3, advanced=True
     )
+    crops: int = setting(1, "crops of each picture in a step", low=1, high=64, advanced=True)
     holes: str = setting(
         "all", "cracks teaches what draws them alone, several times as fast; start the rest from that",
         choices=["all", "cracks"],
@@ -122,8 +123,8 @@ class InpaintRecipe(Recipe):
 
     def g_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         c, side = self.config, self.config.resolution
-        reals = random_crops(batch.reals, side, side)
-        masks = draw_masks(len(reals), side, side, "craquelure" if c.holes == "cracks" else "").to(self.device)
+        reals = random_crops(batch.reals, side, side, c.crops)
+        masks = self.draw_masks(len(reals), side).to(self.device)
         with self.precision():
             fills = self.networks["G"](reals, masks).float()
             terms = {"hole": c.hole_weight * hole_distance(fills, reals, masks).mean()}
@@ -145,6 +146,12 @@ class InpaintRecipe(Recipe):
                 self.shown.append((reals, fills.detach(), masks))
         loss = sum(terms.values())
         return loss, {"loss_G": loss, **{f"loss_{name}": term for name, term in terms.items()}}
+
+    def draw_masks(self, count: int, side: int) -> Tensor:
+        if self.config.holes == "all":
+            return draw_masks(count, side, side)
+        masks = draw_masks(count, side, side, "craquelure")
+        return masks - wide(masks)  # where cracks meet
 
     def look_distance(self, fills: Tensor, reals: Tensor, masks: Tensor) -> Tensor:
         """Distance in the VGG's responses at half size, or the mean of that and of the one at full size: [N]."""

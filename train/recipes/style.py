@@ -165,7 +165,7 @@ class StyleRecipe(Recipe):
         side = self.config.resolution
         chosen = torch.randint(len(self.styles), [count]).tolist()
         squares = jitter(self.styles.load(chosen).to(self.device).float() / 127.5 - 1)
-        return random_crops(squares, side, side), random_crops(squares.repeat_interleave(each, dim=0), side, side)
+        return random_crops(squares, side, side), random_crops(squares, side, side, each)
 
     def look(self, pictures: Tensor) -> tuple[Responses, Responses]:
         """The VGG's responses to the pictures, up to NEAR_LAYER, and to the pictures at half their size."""
