@@ -6,7 +6,6 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.cases import Openers, Row, cut, squares
-from benchmarks.fidelity import LEVELS, Tally
 from benchmarks.timing import table, verdict
 from studio.errors import CapabilityError, DataError
 from studio.images import Picture, to_pil, to_tensor
@@ -15,11 +14,11 @@ from studio.restore import Restorer
 from studio.suggestion import Suggestion, SuggestSettings
 from train.ageing import age
 from train.recipes.damage import paint_classes
+from train.restoration_metrics import LEVELS, TOLERANCE, Tally
 
 SIDE = 512  # px of the pictures
 LEVEL = round(SuggestSettings().threshold * (LEVELS - 1))  # from which the studio takes it for damage
 CRACK_AIM = 0.75  # F1, within the tolerance
-TOLERANCE = 2  # px
 SHEET_ROWS = 8
 
 Figures = dict[str, dict[str, float]]  # by class

@@ -105,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, required=True, metavar="DIR|ZIP")
     sub.add_argument("--styles", type=Path, metavar="DIR|ZIP", help="paintings, for a style model")
     sub.add_argument(
-        "--samples", type=int, help="pictures on each side (default 5000), or pairs of photo and painting (60)"
+        "--samples", type=int,
+        help="pictures on each side (default 5000), pairs of photo and painting (60), or pictures to restore (48)",
     )
     sub.add_argument("--features", default="auto", help="feature network: auto, lite0 or inception")
     sub.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""Measure a run or a checkpoint: a generator against real pictures, a style model against photos and paintings."""
+"""Measure a run or a checkpoint: a generator against real pictures, other models on pictures held out of training."""
 
 import shlex
 from collections.abc import Mapping
@@ -17,22 +17,23 @@ from studio.nn.features import FeatureNetwork, feature_network
 from studio.runfolder import RunFolder
 from train.data import Pictures, open_pictures
 from train.drawing import fixed_shuffle, generated, real_features
+from train.evaluate_restoration import can_evaluate, evaluate_restoration
 from train.evaluate_style import evaluate_style
 from train.export import latest, record_metrics
 from train.metrics import evaluate, extract
 
 MIN_SAMPLES = 6
-SAMPLES, PAIRS = 5000, 60
+SAMPLES, PAIRS, DAMAGED = 5000, 60, 48
 
 
 def evaluate_model(
     model: Path, data: Path, *, styles: Path | None = None, samples: int | None = None, features: str = "auto",
     seed: int = 0, device: str = "auto", save: bool = False,
 ) -> dict[str, float]:
-    """What `evaluate_generator` or, for a style model, `evaluate_style` measures, by the figures' names.
+    """What `evaluate_generator`, `evaluate_style` or `evaluate_restoration` measures, by the figures' names.
 
-    `samples` are generated pictures (none: 5000) or pairs of a photo and a painting (none: 60); `styles` is where the
-    paintings are. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
+    `samples` are generated pictures (none: 5000), pairs of a photo and a painting (none: 60) or pictures to restore
+    (none: 48); `styles` is where the paintings are. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
     """
     if samples is not None and samples < MIN_SAMPLES:
         raise SettingError(f"samples={samples} is below {MIN_SAMPLES}, the fewest that can be compared")
@@ -52,6 +53,9 @@ def evaluate_model(
         words += ["--styles", styles.name]
     elif styles is not None:
         raise SettingError(f"styles={styles} is for style models, and {model} is none; leave --styles out")
+    elif can_evaluate(network):
+        samples = samples or DAMAGED
+        result = evaluate_restoration(network, stored, data, pictures=samples, seed=seed, device=chosen)
     else:
         samples = samples or SAMPLES
         G = require(network, NoiseGenerator, str(model), "evaluate")
