@@ -28,6 +28,10 @@ class DamageConfig(Config):
     widths: tuple[int, ...] = setting(
         (16, 24, 32, 48, 64, 96), "channels at 1, 1/2, 1/4 ... of the side", low=4, high=1024
     )
+    thresholds: tuple[float, ...] = setting(
+        (0.5,) * len(CLASSES), "of each class, the answer from which damage is as likely as not", low=0.001, high=0.999,
+        length=len(CLASSES),
+    )
 
 
 def top_hats(pictures: Tensor) -> Tensor:
@@ -77,6 +81,7 @@ class DamageNetwork(nn.Module):
         self.narrow = nn.ModuleList(nn.Conv2d(b, a, 3, padding=1) for a, b in zip(widths, widths[1:]))
         self.up = nn.ModuleList(Stage(a, a) for a in widths[:-1])
         self.judge = nn.Conv2d(widths[0], len(CLASSES), 3, padding=1)
+        self.register_buffer("even", torch.tensor(config.thresholds).logit()[:, None, None], persistent=False)
         nn.init.constant_(self.judge.bias, RARE)
         self.to(memory_format=torch.channels_last)
 
@@ -95,8 +100,11 @@ class DamageNetwork(nn.Module):
         return self.judge(x)[:, :, :height, :width]
 
     def detect(self, pictures: Tensor) -> Tensor:
-        """Pictures [N, 3, H, W] in [-1, 1] -> how likely each of CLASSES is [N, 4, H, W], each for itself."""
-        return self(pictures).sigmoid()
+        """Pictures [N, 3, H, W] in [-1, 1] -> how likely each of CLASSES is [N, 4, H, W], each for itself.
+
+        What the network answers is not how likely: it is trained to miss little. At its threshold a class is at 0.5.
+        """
+        return (self(pictures) - self.even).sigmoid()
 
 
 MODELS.register("damage")(
