@@ -194,11 +194,15 @@ class InpaintNetwork(nn.Module):
         self.details = Details(seen + 4, config.detail, config.detail_blocks)
         self.to(memory_format=torch.channels_last)
 
-    def paint(self, pictures: Tensor, masks: Tensor) -> Tensor:
-        """What belongs in the holes: [N, 3, H, W], about [-1, 1], of no meaning where the mask is 0."""
-        ground, broad, mask = surface(pictures, masks), wide(masks), masks * 2 - 1
+    def paint(self, pictures: Tensor, masks: Tensor, cracks: bool = False) -> Tensor:
+        """What belongs in the holes: [N, 3, H, W], about [-1, 1], of no meaning where the mask is 0.
+
+        cracks: no hole is wide. Where nothing is learned, it is looked.
+        """
+        ground, mask = surface(pictures, masks), masks * 2 - 1
+        broad = torch.zeros_like(masks) if cracks else wide(masks)
         learns = torch.is_grad_enabled() and self.draw.weight.requires_grad
-        if learns or broad.any():
+        if broad.any() or learns and not cracks:
             seen = broad * self.body(torch.cat([ground, mask], dim=1).contiguous(memory_format=torch.channels_last))
             ground = ground + broad * self.draw(seen)
         else:
@@ -206,9 +210,9 @@ class InpaintNetwork(nn.Module):
         told = torch.cat([seen.to(ground.dtype), ground, mask], dim=1)
         return ground + self.details(told.contiguous(memory_format=torch.channels_last))
 
-    def forward(self, pictures: Tensor, masks: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, masks: Tensor, cracks: bool = False) -> Tensor:
         """Pictures [N, 3, H, W] in [-1, 1] with what is painted where masks [N, 1, H, W] are 1, not clamped."""
-        return torch.where(masks > 0, self.paint(pictures, masks), pictures)
+        return torch.where(masks > 0, self.paint(pictures, masks, cracks), pictures)
 
     def fill(self, pictures: Tensor, masks: Tensor) -> Tensor:
         """As `forward`, in [-1, 1]."""

@@ -97,15 +97,13 @@ class InpaintRecipe(Recipe):
         self.config, self.device, self.dtype = config, device, dtype
         torch.manual_seed(config.seed)
         G = InpaintNetwork(config.network()).to(device)
-        if config.holes == "cracks":
-            for part in (G.body, G.draw):
-                part.requires_grad_(False)
+        learning = G.details if config.holes == "cracks" else G
         D = PatchDiscriminator(widths=config.d_widths).to(device)
         self.vgg = load_network(BUNDLED / "vgg").to(device)
         self.networks = {"G": G, "D": D}
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
         self.optimizers = {
-            "G": torch.optim.Adam(G.parameters(), config.lr, (0.9, 0.99), fused=True),
+            "G": torch.optim.Adam(learning.parameters(), config.lr, (0.9, 0.99), fused=True),
             "D": torch.optim.Adam(D.parameters(), config.d_lr, (0.5, 0.99), fused=True),
         }
         self.game = LOSSES.get("non-saturating")
@@ -126,7 +124,7 @@ class InpaintRecipe(Recipe):
         reals = random_crops(batch.reals, side, side, c.crops)
         masks = self.draw_masks(len(reals), side).to(self.device)
         with self.precision():
-            fills = self.networks["G"](reals, masks).float()
+            fills = self.networks["G"](reals, masks, c.holes == "cracks").float()
             terms = {"hole": c.hole_weight * hole_distance(fills, reals, masks).mean()}
             # what is beyond white or black is cut off, and would teach nothing by itself
             terms["range"] = hole_mean((fills.abs() - 1).clamp(min=0), masks).mean()
