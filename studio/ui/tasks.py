@@ -141,7 +141,9 @@ class Tasks:
         report: dict[str, Any] = {"number": task.number, "state": task.state, "fraction": round(task.fraction, 4)}
         report |= {"ahead": ahead if task.state == "waiting" else 0, "pictures": task.pictures}
         if task.note:
-            report |= {"note": task.note, "values": task.values}
+            report["note"] = task.note
+        if task.values:
+            report["values"] = task.values
         if task.picture and task.pictures > shown:
             report["picture"] = task.picture
         if task.error:

@@ -242,6 +242,8 @@ def test_a_network_from_a_file_says_its_licence(visit: RestoreVisit, tmp_path: P
     page.wait_for_function(f"{LIVE}.settings.scale === '2'")
     visit.settle()
     assert decoded(visit.saved("#restore-enlarge")).shape == (2 * HEIGHT, 2 * WIDTH, 3)
+    page.click(f"text={EN['restore.go_on']}")
+    visit.says(".stage-goal", f"{2 * WIDTH}")
     page.reload()
     page.wait_for_selector(".stage.has-picture")
     page.click(f"text={EN['restore.enlarge_title']}")

@@ -18,10 +18,10 @@ const infos = new Map(); // of files on the desk, by id: {id, name, kind, width,
 
 // What a tab's script may say: the labels of the brush; what else is set for another work; what it does with a file that
 // it knows (true: nothing else is done); which of many files belong together; what it does with work that has ended (true:
-// it is no more spoken of); and once the stage, its files or the settings have changed.
+// it is no more spoken of), and what it adds to what is said of it; and once the stage, its files or the settings have changed.
 Object.assign(hooks, {
   labels: () => [], fresh: () => ({}), opens: async () => false, batched: (files) => files, ended: async () => false,
-  changed: () => {},
+  offers: () => {}, changed: () => {},
 });
 const bring = (id) => set({ work: id, mask: "", at_s: 0, ...hooks.fresh(id) });
 
@@ -277,7 +277,10 @@ async function watch(report) {
   }
   atWork = false;
   if (await hooks.ended(report)) dismiss(false);
-  else showWork(report);
+  else {
+    showWork(report);
+    hooks.offers(report, find(".stage-work-note"));
+  }
   lightButtons();
 }
 

@@ -89,7 +89,7 @@ class RestoreWork:
             except Cancelled:
                 raise Stopped from None
             if order.job not in ON_STAGE and not order.files:
-                task.say("")  # what it was about is said no more
+                task.say("", job=order.job)  # what it was about is said no more
             return self.services.desks.add(order.desk, path, name)
 
     # ---- what goes back onto the stage

@@ -276,6 +276,21 @@ hooks.ended = async (report) => {
   return true;
 };
 
+// A picture that was cleaned and enlarged here may become the one on the stage.
+hooks.offers = ({ state, values, file }, line) => {
+  if (state === "done" && values?.job === "enlarge" && batch.length < 2) tell(line, line.textContent, "restore.go_on", () => goOn(file));
+};
+async function goOn(file) {
+  const got = await atelier.files.fetched(server.take, file);
+  if (got.error) return tell(alertLine, got.error);
+  const info = await send(got.file, "work");
+  if (!info) return;
+  batch = [];
+  atelier.keep(view + ".batch", batch);
+  dismiss(false);
+  bring(info.id);
+}
+
 // ---- networks that the person brings as files
 
 async function showNetworks() {
