@@ -8,6 +8,7 @@ tapers to less than a pixel. They are drawn at twice the size, so that a line ma
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -20,26 +21,27 @@ MAX_AREA = 0.55  # share of a picture; beyond it there is little left to go by
 MAX_EDGES = 130  # of a net, for speed
 ATTEMPTS = 8
 
-KINDS = ("craquelure", "losses", "strokes", "boxes", "mixed")
-SHARES = (0.4, 0.2, 0.15, 0.1, 0.15)  # how often each is drawn
+SHARES = {"craquelure": 0.4, "losses": 0.2, "strokes": 0.15, "boxes": 0.1, "mixed": 0.15}  # how often each is drawn
 
 Lines = list[tuple[np.ndarray, np.ndarray]]  # points [P, 2] as (x, y) and a width for each step [P - 1], in px
 
 
-def draw_masks(count: int, height: int, width: int, kind: str = "") -> Tensor:
-    """Random masks [count, 1, height, width] of float32 in {0, 1}, of any kind or of one of KINDS.
+def draw_masks(count: int, height: int, width: int, shares: Mapping[str, float] = SHARES) -> Tensor:
+    """Random masks [count, 1, height, width] of float32 in {0, 1}, of each kind as often as its share of 1 says.
 
     torch's random generator decides which.
     """
     seeds = torch.randint(2**62, [count]).tolist()
-    drawn = [draw_mask(np.random.default_rng(seed), height, width, kind) for seed in seeds]
+    drawn = [draw_mask(np.random.default_rng(seed), height, width, shares) for seed in seeds]
     return torch.from_numpy(np.stack(drawn))[:, None].float()
 
 
-def draw_mask(random: np.random.Generator, height: int, width: int, kind: str = "") -> np.ndarray:
-    """One mask [height, width] of a kind, or a random one: never empty, and at most MAX_AREA of it True."""
+def draw_mask(
+    random: np.random.Generator, height: int, width: int, shares: Mapping[str, float] = SHARES
+) -> np.ndarray:
+    """One mask [height, width]: never empty, and at most MAX_AREA of it True."""
     for _ in range(ATTEMPTS):
-        mask = draw_kind(kind or random.choice(KINDS, p=SHARES), random, height, width)
+        mask = draw_kind(random.choice(list(shares), p=list(shares.values())), random, height, width)
         if 0 < mask.mean() <= MAX_AREA:
             return mask
     mask = np.zeros((height, width), dtype=bool)
@@ -48,7 +50,7 @@ def draw_mask(random: np.random.Generator, height: int, width: int, kind: str = 
 
 
 def draw_kind(kind: str, random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A mask of one of KINDS. It may turn out empty, or full."""
+    """A mask of one of the kinds in SHARES. It may turn out empty, or full."""
     if kind == "craquelure":
         return cover(craquelure(random, height, width), height, width) >= VISIBLE
     if kind == "losses":

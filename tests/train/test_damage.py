@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from train.damage import (
-    KINDS, MAX_AREA, blobs, boxes, cover, craquelure, displace, draw_kind, draw_mask, draw_masks, net, smooth_noise,
+    MAX_AREA, SHARES, blobs, boxes, cover, craquelure, displace, draw_kind, draw_mask, draw_masks, net, smooth_noise,
     strokes, taper,
 )
 
@@ -86,7 +86,7 @@ def test_kinds_differ_in_what_a_pixel_is_far_from_the_edge() -> None:
         inner = [m[6:-6, 6:-6] & m[:-12, 6:-6] & m[12:, 6:-6] & m[6:-6, :-12] & m[6:-6, 12:] for m in masks]
         return sum(m.sum() for m in inner) / sum(m.sum() for m in masks)
 
-    shares = {kind: deep(kind) for kind in KINDS}
+    shares = {kind: deep(kind) for kind in SHARES}
     assert shares["craquelure"] < 0.02 and shares["boxes"] > 0.3
     assert shares["craquelure"] < shares["mixed"] < shares["boxes"]
 

@@ -116,6 +116,17 @@ def test_cracks_teach_the_details_alone(build: Callable, accelerator: Accelerato
     assert moved == {"details"}
 
 
+def test_wide_holes_teach_all_but_the_details(build: Callable, accelerator: Accelerator) -> None:
+    recipe, batch = build(holes="wide", resolution=64, batch=8, crops=2)
+    G = recipe.networks["G"]
+    before = {name: p.detach().clone() for name, p in G.named_parameters()}
+    assert wide(recipe.draw_masks(8, 64)).any()
+    for number in range(2):
+        step(recipe, batch, number, accelerator)
+    moved = {name.split(".")[0] for name, p in G.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {"body", "draw"}
+
+
 def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> None:
     recipe, batch = build(lr=0.005, adversarial_weight=0.0, perceptual_weight=0.0)
     losses = []

@@ -22,7 +22,7 @@ from studio.errors import SettingError
 from studio.library import BUNDLED
 from studio.models.inpaint import MULTIPLE, InpaintConfig, InpaintNetwork, wide
 from studio.nn.patch_discriminator import PatchDiscriminator
-from train.damage import draw_masks
+from train.damage import SHARES, draw_masks
 from train.data import Pictures
 from train.losses.adversarial import LOSSES
 from train.losses.inpainting import at_size, hole_distance, hole_mean, perceptual_distance
@@ -33,6 +33,9 @@ from train.squares import open_squares, random_crops
 
 SQUARE_SIDE = 512  # px; crops are taken out of squares of this
 NEAR_LAYER = "relu2_1"  # of the VGG at full size; the deeper layers see enough at half size
+HOLES = {
+    "all": SHARES, "cracks": {"craquelure": 1.0}, "wide": {"losses": 0.5, "strokes": 0.3, "boxes": 0.2},
+}
 SHOWN = 12
 SAMPLE_SIDE = 192
 
@@ -52,8 +55,8 @@ class InpaintSettings(LoopConfig):
     )
     crops: int = setting(1, "crops of each picture in a step", low=1, high=64, advanced=True)
     holes: str = setting(
-        "all", "cracks teaches what draws them alone, several times as fast; start the rest from that",
-        choices=["all", "cracks"],
+        "all", "cracks teaches the details alone, several times as fast, and wide what draws wide holes alone",
+        choices=list(HOLES),
     )
     lr: float = setting(0.0005, "Adam's learning rate", low=1e-7, high=0.1)
     d_lr: float = setting(0.0002, "D's own learning rate", low=1e-7, high=0.1, advanced=True)
@@ -97,13 +100,17 @@ class InpaintRecipe(Recipe):
         self.config, self.device, self.dtype = config, device, dtype
         torch.manual_seed(config.seed)
         G = InpaintNetwork(config.network()).to(device)
-        learning = G.details if config.holes == "cracks" else G
+        learning = list(G.parameters())
+        if config.holes == "cracks":
+            learning = list(G.details.parameters())
+        elif config.holes == "wide":
+            learning = [*G.body.parameters(), *G.draw.parameters()]
         D = PatchDiscriminator(widths=config.d_widths).to(device)
         self.vgg = load_network(BUNDLED / "vgg").to(device)
         self.networks = {"G": G, "D": D}
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
         self.optimizers = {
-            "G": torch.optim.Adam(learning.parameters(), config.lr, (0.9, 0.99), fused=True),
+            "G": torch.optim.Adam(learning, config.lr, (0.9, 0.99), fused=True),
             "D": torch.optim.Adam(D.parameters(), config.d_lr, (0.5, 0.99), fused=True),
         }
         self.game = LOSSES.get("non-saturating")
@@ -146,10 +153,8 @@ class InpaintRecipe(Recipe):
         return loss, {"loss_G": loss, **{f"loss_{name}": term for name, term in terms.items()}}
 
     def draw_masks(self, count: int, side: int) -> Tensor:
-        if self.config.holes == "all":
-            return draw_masks(count, side, side)
-        masks = draw_masks(count, side, side, "craquelure")
-        return masks - wide(masks)  # where cracks meet
+        masks = draw_masks(count, side, side, HOLES[self.config.holes])
+        return masks - wide(masks) if self.config.holes == "cracks" else masks  # cracks are wide where they meet
 
     def look_distance(self, fills: Tensor, reals: Tensor, masks: Tensor) -> Tensor:
         """Distance in the VGG's responses at half size, or the mean of that and of the one at full size: [N]."""
