@@ -76,7 +76,10 @@ def print_found(figures: Figures, cases: int) -> None:
         aim = verdict(of["F1"], CRACK_AIM) if name == "crack" and of["pixels"] else ""
         rows.append([name, f"{of['pixels']:.0f}", *scores, f"{of['at']:.2f}", f"{of['marked']:.2%}", aim])
     columns = ["", "px", "precision", "recall", "F1", "exact F1", "best F1", "at", "marked on untouched", ""]
-    title = f"Damage in {cases} aged pictures of {SIDE} px, within {TOLERANCE} px, at a threshold of {LEVEL / (LEVELS - 1):.2g}"
+    title = (
+        f"Damage in {cases} aged pictures of {SIDE} px, within {TOLERANCE} px, "
+        f"at a threshold of {LEVEL / (LEVELS - 1):.2g}"
+    )
     print(table(title, columns, rows), end="\n\n", flush=True)
 
 

@@ -3,11 +3,11 @@
     python -m benchmarks.recipes --data calligraphy=DIR nebulae=DIR --seconds 1800
 
 The contenders train in turn, a slice of the time each and then again from the front, so that a slow spell of the
-machine hits all alike; each slice ends after a whole step. Ours are the presets that ship, through the training loop with
-its states and its running mean. The peers are their packages' networks, losses and optimisers, stepped as in peers.py,
-with the augmentation that their command lines choose: none in stylegan2-pytorch, and in lightweight-gan one for up to half
-of the pictures. Their running means begin after 20,000 steps, days away on a processor: they get ours instead, to their
-advantage.
+machine hits all alike; each slice ends after a whole step. Ours are the presets that ship, through the training
+loop with its states and its running mean. The peers are their packages' networks, losses and optimisers, stepped as
+in peers.py, with the augmentation that their command lines choose: none in stylegan2-pytorch, and in
+lightweight-gan one for up to half of the pictures. Their running means begin after 20,000 steps, days away on a
+processor: they get ours instead, to their advantage.
 """
 
 import argparse
@@ -150,7 +150,9 @@ class Theirs(Contender):
     def _average(self) -> None:
         half_life = min(EMA_IMAGES, self.steps * PEER_BATCH * EMA_RAMPUP)
         for network, mean in self.learned:
-            torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), 1 - 0.5 ** (PEER_BATCH / half_life))
+            torch._foreach_lerp_(
+                list(mean.parameters()), list(network.parameters()), 1 - 0.5 ** (PEER_BATCH / half_life)
+            )
             for target, source in zip(mean.buffers(), network.buffers()):
                 target.copy_(source)
 
@@ -205,7 +207,9 @@ def compete(racers: Sequence[Contender], seconds: float, slice_s: float) -> None
 
 
 def score(racer: Contender, real: Tensor, grey: bool, samples: int, network: FeatureNetwork) -> Score:
-    """real: features of real pictures [N, dim]; grey: what a peer draws in colour is judged as grey, as the reals are."""
+    """real: features of real pictures [N, dim]; grey: what a peer draws in colour is judged
+    as grey, as the reals are.
+    """
     shown = (x.mean(dim=1, keepdim=True) if grey else x for x in racer.draw(samples))
     values = evaluate(real, extract(shown, network), network.name)
     figure = lambda name: values[next(key for key in values if key.endswith(name))]
@@ -227,7 +231,8 @@ def race(title: str, data: Path, names: Sequence[str], arguments: argparse.Names
 
 def show(title: str, scores: Sequence[Score]) -> None:
     rows = [
-        [s.name, f"{s.seconds:.0f}", f"{s.kimg:.2f}", f"{s.kid:.4f}", f"{s.recall:.3f}", f"{s.precision:.3f}"] for s in scores
+        [s.name, f"{s.seconds:.0f}", f"{s.kimg:.2f}", f"{s.kid:.4f}", f"{s.recall:.3f}", f"{s.precision:.3f}"]
+        for s in scores
     ]
     print(table(title, ["", "s", "kimg", "Lite0-KID", "recall", "precision"], rows))
     ours, theirs = [s for s in scores if s.name not in PEERS], [s for s in scores if s.name in PEERS]

@@ -55,7 +55,8 @@ class Style(Protocol):
     texture: Tensor  # [S, hidden]
 
 
-Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order, and of the result
+# mean and deviation [N, C, 1, 1] of each normalised layer, in order, and of the result
+Statistics = list[tuple[Tensor, Tensor]]
 
 
 class Folded(Protocol):

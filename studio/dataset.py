@@ -1,6 +1,7 @@
 """The dataset doctor: looks at pictures before a training does, and says what is wrong with them and what to do.
 
-Works on a folder or a zip, in bounded memory: of each picture a few hundred bytes are kept. The originals are only read.
+Works on a folder or a zip, in bounded memory: of each picture a few hundred bytes are kept.
+The originals are only read.
 """
 
 import hashlib
@@ -109,7 +110,9 @@ def examine(
 
 
 def _in_order(work: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
-    """work(name) of every name, several at a time, never far ahead of who listens: who stops listening stops the work."""
+    """work(name) of every name, several at a time, never far ahead of who listens:
+    who stops listening stops the work.
+    """
     threads = min(4, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         rest = iter(names)
@@ -195,13 +198,14 @@ def _findings(report: Report, wide: list[str]) -> Iterable[Finding]:
     elif distinct < FEW:
         yield Finding(
             "few", False, distinct,
-            f"{distinct} different pictures are few: below {FEW} a model learns them by heart; bring more, or start from "
-            "a trained model and stop early",
+            f"{distinct} different pictures are few: below {FEW} a model learns them by heart; bring more, or start "
+            "from a trained model and stop early",
         )
     elif distinct < ENOUGH:
         yield Finding(
             "few", False, distinct,
-            f"{distinct} different pictures are enough with augmentation, and {ENOUGH} are better; leave augment at ada or diff",
+            f"{distinct} different pictures are enough with augmentation, and {ENOUGH} are better; "
+            "leave augment at ada or diff",
         )
     if report.skipped:
         first = report.skipped[0]
@@ -227,7 +231,8 @@ def _findings(report: Report, wide: list[str]) -> Iterable[Finding]:
         largest = f"train at {report.largest} px" if report.largest else "bring larger ones"
         yield Finding(
             "small", len(report.small) > n / 2, len(report.small),
-            f"{len(report.small)} pictures are smaller than {side} px and would be blurred by enlarging; leave them out, or {largest}",
+            f"{len(report.small)} pictures are smaller than {side} px and would be blurred by enlarging; "
+            f"leave them out, or {largest}",
             _named(report.small),
         )
     if wide:
@@ -240,8 +245,8 @@ def _findings(report: Report, wide: list[str]) -> Iterable[Finding]:
     if rare := [name for name, count in report.classes.items() if count < FEW_OF_A_CLASS]:
         yield Finding(
             "classes", False, len(rare),
-            f"{len(rare)} of {len(report.classes)} folders hold fewer than {FEW_OF_A_CLASS} pictures, too few for a class of "
-            "their own; fill them, or train without classes",
+            f"{len(rare)} of {len(report.classes)} folders hold fewer than {FEW_OF_A_CLASS} pictures, too few for a "
+            "class of their own; fill them, or train without classes",
             _named(name or "(no folder)" for name in rare),
         )
     if n and report.grey == n:

@@ -26,7 +26,10 @@ class Limits:
 
 
 class Dropped:
-    """A folder being filled. `skipped` tells of each file that was left out, and why; `count` of those that were kept."""
+    """A folder being filled.
+
+    `skipped` tells of each file that was left out, and why; `count` of those that were kept.
+    """
 
     def __init__(self, folder: Path, limits: Limits = Limits()) -> None:
         """folder: is made, and must be empty. Raises DataError, DiskError."""
@@ -44,7 +47,10 @@ class Dropped:
         Raises DataError for a path that leads elsewhere, and where a limit of the whole is reached; DiskError.
         """
         parts = safe_parts(name)
-        if any(part.startswith((".", "__")) for part in parts) or PurePosixPath(parts[-1]).suffix.lower() not in SUFFIXES:
+        if (
+            any(part.startswith((".", "__")) for part in parts)
+            or PurePosixPath(parts[-1]).suffix.lower() not in SUFFIXES
+        ):
             return self._skip(name, "it is not named like a picture")
         size = file.stat().st_size
         if size > self.limits.file_bytes:
@@ -54,7 +60,9 @@ class Dropped:
         if self.count >= self.limits.files:
             raise DataError(f"there are more than {self.limits.files:,} pictures; {instead}")
         if self.total_bytes + size > self.limits.total_bytes:
-            raise DataError(f"the pictures have more than {self.limits.total_bytes / 2**30:.3g} GiB together; {instead}")
+            raise DataError(
+                f"the pictures have more than {self.limits.total_bytes / 2**30:.3g} GiB together; {instead}"
+            )
         try:
             with admitted(file):
                 pass
@@ -73,7 +81,8 @@ class Dropped:
     def source(self) -> Path:
         """Where the pictures are: the folder without those around it that hold nothing but one folder.
 
-        A dropped folder brings its own name as the first part of each path, which is no class. Raises DataError for none.
+        A dropped folder brings its own name as the first part of each path, which is no class.
+        Raises DataError for none.
         """
         if not self.count:
             first = next(iter(self.skipped.items()), None)

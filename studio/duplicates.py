@@ -1,8 +1,8 @@
 """Pictures that are there twice: re-saved, resized or slightly retouched copies of one another.
 
-Two small views of each picture are kept, 288 bytes together: the signs of its horizontal gradients (dHash, Krawetz 2013,
-"Kind of Like That"), by which candidates are found without comparing all pairs, and 16 x 16 grey levels, which decide:
-drawings on white paper have like gradients where they have no ink.
+Two small views of each picture are kept, 288 bytes together: the signs of its horizontal gradients (dHash, Krawetz
+2013, "Kind of Like That"), by which candidates are found without comparing all pairs, and 16 x 16 grey levels, which
+decide: drawings on white paper have like gradients where they have no ink.
 """
 
 from collections import defaultdict
@@ -14,7 +14,8 @@ from PIL import Image
 
 MAX_BITS = 6  # of the 64 gradients that may differ
 MAX_LEVELS = 8.0  # root mean square of the difference of the 256 grey levels, of 255
-_BANDS = MAX_BITS + 1  # so many parts of the gradients: pictures that differ in fewer bits are equal in one part at least
+# so many parts of the gradients: pictures that differ in fewer bits are equal in one part at least
+_BANDS = MAX_BITS + 1
 _BLOCK = 2048  # rows compared at once, so that the memory is bounded
 
 

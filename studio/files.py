@@ -124,7 +124,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    """A name for what becomes `path`. It is known before anything is there, so that an interrupt finds what to remove."""
+    """A name for what becomes `path`.
+
+    It is known before anything is there, so that an interrupt finds what to remove.
+    """
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 

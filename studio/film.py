@@ -57,10 +57,10 @@ def stylize_film(
 ) -> FilmResult:
     """Paint a film. The suffix of `out` chooses its kind: .mp4, .webm or .gif.
 
-    masks as `Stylist.stylize` has them, the same ones for every frame. sources: the styles' file names and SHA-256, for what
-    is written into the film about its making. progress hears how many frames of how many are done. Once `cancelled` says so,
-    the film so far is finished and kept; before the first frame is done, Cancelled is raised and nothing is there. Raises
-    StudioError, and leaves what was at `out` as it was.
+    masks as `Stylist.stylize` has them, the same ones for every frame. sources: the styles' file names and SHA-256,
+    for what is written into the film about its making. progress hears how many frames of how many are done. Once
+    `cancelled` says so, the film so far is finished and kept; before the first frame is done, Cancelled is raised and
+    nothing is there. Raises StudioError, and leaves what was at `out` as it was.
     """
     check_counts(styles, settings, len(masks))
     film_kind(out, 1)  # before the film is looked through

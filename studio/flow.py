@@ -1,7 +1,7 @@
 """How the pictures of a film move: dense optical flow, how far to trust it, and what flickers.
 
-A flow [N, 2, H, W], in px and x before y, tells for each place of the later picture where in the earlier one it was. Trust
-[N, 1, H, W] is from 0 to 1. Pictures are [N, C, H, W] in [-1, 1].
+A flow [N, 2, H, W], in px and x before y, tells for each place of the later picture where in the earlier one it was.
+Trust [N, 1, H, W] is from 0 to 1. Pictures are [N, C, H, W] in [-1, 1].
 """
 
 import numpy as np
@@ -17,8 +17,8 @@ WINDOW = 2  # px around, over which differences are averaged
 
 
 def estimate(later: np.ndarray, earlier: np.ndarray) -> Tensor:
-    """The flow [1, 2, H, W] between two pictures [H, W, 3] uint8, after Kroeger et al. 2016, "Fast Optical Flow using Dense
-    Inverse Search", arXiv:1603.03590.
+    """The flow [1, 2, H, W] between two pictures [H, W, 3] uint8, after Kroeger et al. 2016,
+    "Fast Optical Flow using Dense Inverse Search", arXiv:1603.03590.
     """
     import cv2  # takes half a second, which the commands that have no film to paint need not wait for
 
@@ -48,9 +48,9 @@ def inside(flow: Tensor) -> Tensor:
 def trust(flow: Tensor, back: Tensor, later: Tensor, earlier: Tensor) -> Tensor:
     """How sure it is that the flow is right, and that nothing came into view.
 
-    `back` is the flow from the earlier picture to the later: where both together do not lead back (after Sundaram et al. 2010,
-    "Dense point trajectories by GPU-accelerated large displacement optical flow"), or where colours have changed by more than
-    grain and a share of a pixel at an edge can do, there is little trust.
+    `back` is the flow from the earlier picture to the later: where both together do not lead back (after Sundaram
+    et al. 2010, "Dense point trajectories by GPU-accelerated large displacement optical flow"), or where colours have
+    changed by more than grain and a share of a pixel at an edge can do, there is little trust.
     """
     missed = (flow + warp(back, flow, "bilinear")).square().sum(dim=1, keepdim=True)
     allowed = RETURN_PX + RETURN_SHARE * flow.norm(dim=1, keepdim=True)
@@ -63,10 +63,11 @@ def trust(flow: Tensor, back: Tensor, later: Tensor, earlier: Tensor) -> Tensor:
 
 
 def warped_difference(later: Tensor, earlier: Tensor, flow: Tensor, counted: Tensor | None = None) -> Tensor:
-    """What flickers from one picture to the next: root of the mean squared difference from the earlier one, warped. [N], 0..2.
+    """What flickers from one picture to the next: root of the mean squared difference from the earlier one, warped.
 
-    As the temporal loss of Ruder et al. 2016, "Artistic style transfer for videos", eq. 7. `counted` [N, 1, H, W] from 0 to 1
-    says how much each place counts, such as `trust` of an estimated flow; without it, all do that were in the picture before.
+    [N], 0..2. As the temporal loss of Ruder et al. 2016, "Artistic style transfer for videos", eq. 7. `counted`
+    [N, 1, H, W] from 0 to 1 says how much each place counts, such as `trust` of an estimated flow; without it, all
+    do that were in the picture before.
     """
     counted = inside(flow) if counted is None else counted
     squared = (later - warp(earlier, flow)).square().mean(dim=1, keepdim=True)

@@ -1,7 +1,7 @@
 """Films from outside, through PyAV: frame by frame, so that a film's length costs no memory, and as strangers' files.
 
-Only containers and decoders that play nothing but the file itself are let in: others of FFmpeg's fetch from the network, or
-read whatever file a playlist names.
+Only containers and decoders that play nothing but the file itself are let in:
+others of FFmpeg's fetch from the network, or read whatever file a playlist names.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ MAX_SECONDS = 24 * 3600
 USUAL_RATE = Fraction(25)  # of a film that does not tell
 
 _VIDEO = (
-    "h264 hevc vp8 vp9 av1 libdav1d libvpx libvpx-vp9 mpeg4 msmpeg4 msmpeg4v2 h263 mpeg1video mpeg2video mjpeg prores dnxhd gif "
-    "png rawvideo ffv1"
+    "h264 hevc vp8 vp9 av1 libdav1d libvpx libvpx-vp9 mpeg4 msmpeg4 msmpeg4v2 h263 mpeg1video mpeg2video mjpeg prores "
+    "dnxhd gif png rawvideo ffv1"
 ).split()
 _SOUND = (
-    "aac mp3 mp3float ac3 eac3 alac flac opus libopus vorbis libvorbis amrnb amrwb pcm_s16le pcm_s16be pcm_s24le pcm_s24be "
-    "pcm_s32le pcm_s32be pcm_f32le pcm_f32be pcm_u8 pcm_mulaw pcm_alaw"
+    "aac mp3 mp3float ac3 eac3 alac flac opus libopus vorbis libvorbis amrnb amrwb pcm_s16le pcm_s16be pcm_s24le "
+    "pcm_s24be pcm_s32le pcm_s32be pcm_f32le pcm_f32be pcm_u8 pcm_mulaw pcm_alaw"
 ).split()
 _OPTIONS = {
     "format_whitelist": "mov,matroska,avi,gif",
@@ -108,7 +108,9 @@ def survey(path: Path) -> Footage:
         start = max(Fraction(film.start_time or 0, av.time_base), Fraction(0))
         seconds = (last + duration - first) * stream.time_base
         if seconds > MAX_SECONDS:
-            raise VideoError(f"{path} lasts {float(seconds) / 3600:.1f} hours, over the limit of {MAX_SECONDS // 3600}; cut it")
+            raise VideoError(
+                f"{path} lasts {float(seconds) / 3600:.1f} hours, over the limit of {MAX_SECONDS // 3600}; cut it"
+            )
         rate = _rate(count, seconds, stream.average_rate)
         promised_s = Fraction(film.duration or 0, av.time_base)
         # a frame or two of sound more or less is no damage
@@ -120,8 +122,9 @@ def survey(path: Path) -> Footage:
     frame, orientation = _first_frame(path)
     pixels = turn_upright(_Converter().pixels(frame, frame.height, frame.width), orientation)
     return Footage(
-        path=path, size=pixels.shape[:2], frames=count, lacking_s=lacking_s, rate=rate, time_base=time_base, start=start,
-        last=duration or max(round(1 / (rate * time_base)), 1), aspect=1 / aspect if orientation > 4 else aspect,
+        path=path, size=pixels.shape[:2], frames=count, lacking_s=lacking_s, rate=rate, time_base=time_base,
+        start=start, last=duration or max(round(1 / (rate * time_base)), 1),
+        aspect=1 / aspect if orientation > 4 else aspect,
         tracks=len(sounds), subtitles=subtitles, transparent=_has_alpha(frame) and bool((_alpha(frame) < 255).any()),
         hdr=frame.color_trc in _HDR,
     )
@@ -222,7 +225,10 @@ def picture_stream(film: InputContainer, path: Path) -> VideoStream:
 
 
 def packets(film: InputContainer, *streams: Stream) -> Iterator[Packet]:
-    """The streams' packets, and for each stream an empty one at its end. A damaged file ends where it cannot be read on."""
+    """The streams' packets, and for each stream an empty one at its end.
+
+    A damaged file ends where it cannot be read on.
+    """
     with contextlib.suppress(av.FFmpegError):
         yield from film.demux(*streams)
 
@@ -302,7 +308,9 @@ def _last_duration(said: int, first: int, last: int, count: int, total: int | No
 
 def _too_large(path: Path, width: int, height: int) -> VideoError:
     found, most = (f"{pixels / 1e6:.4g}" for pixels in (width * height, MAX_PIXELS))
-    return VideoError(f"a frame of {path} has {width} x {height} = {found} megapixels, over the limit of {most}; make it smaller")
+    return VideoError(
+        f"a frame of {path} has {width} x {height} = {found} megapixels, over the limit of {most}; make it smaller"
+    )
 
 
 def _undecodable(path: Path) -> VideoError:

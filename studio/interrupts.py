@@ -1,7 +1,7 @@
 """Ctrl-C ends a command with the exit code that was promised.
 
-Python kills itself by SIGINT at its end, whatever the code, if an interrupt has once left a text that was run by exec(),
-though it was caught outside; and while modules are imported, dataclasses run such texts.
+Python kills itself by SIGINT at its end, whatever the code, if an interrupt has once left a text that was run by
+exec(), though it was caught outside; and while modules are imported, dataclasses run such texts.
 """
 
 import atexit

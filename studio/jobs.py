@@ -94,7 +94,8 @@ class Jobs:
         """
         if not _NAME.fullmatch(name) or name.endswith((" ", ".")) or _RESERVED.fullmatch(name):
             raise SettingError(
-                f"{name[:90]!r} cannot be a run's name; give 1..80 letters, digits, spaces, dots or dashes, a letter first"
+                f"{name[:90]!r} cannot be a run's name; give 1..80 letters, digits, spaces, dots or dashes, "
+                "a letter first"
             )
         choose_device(device)
         run = RunFolder(self.root / name)
@@ -139,11 +140,15 @@ class Jobs:
             run.clear_requests()
             run.exit_path.unlink(missing_ok=True)
             write_job(run, job.replace(
-                wanted="run", queued=time.time(), changes=tuple(changes), spawned=None, device=device or job.device, tries=0,
+                wanted="run", queued=time.time(), changes=tuple(changes), spawned=None, device=device or job.device,
+                tries=0,
             ))
 
     def stop(self, name: str) -> None:
-        """Save and end, or leave the queue. The process is gone a step later. Raises RunError if it has ended already."""
+        """Save and end, or leave the queue.
+
+        The process is gone a step later. Raises RunError if it has ended already.
+        """
         with self._asking(name) as (run, now):
             if not now.alive and now.state not in ("queued", "interrupted"):
                 raise RunError(f"{name!r} is {now.state} already; resume it, open it or delete it")
@@ -153,7 +158,10 @@ class Jobs:
                 run.request_stop()
 
     def kill(self, name: str, grace_s: float = 5.0) -> None:
-        """End a run's processes without saving; its newest state stays. For a trainer that does not answer to `stop`."""
+        """End a run's processes without saving; its newest state stays.
+
+        For a trainer that does not answer to `stop`.
+        """
         with self._asking(name) as (run, _):
             at_work, job = process_of(run), read_job(run)
             if job:

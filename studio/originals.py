@@ -15,7 +15,8 @@ from studio.raster.untrusted import MAX_PIXELS
 from studio.retouch import luma
 from studio.scans import inside_margins
 
-READ_SIDE = 512  # px; shorter side at which a style is read for strokes of size 1: about that at which a photo is painted first
+# px; shorter side at which a style is read for strokes of size 1: about that at which a photo is painted first
+READ_SIDE = 512
 MIN_READ_SIDE, MAX_READ_SIDE = 16, 1024  # px; only what is smaller is enlarged, and a frieze is not read in full
 LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}  # px
 CPU, BYTE = torch.device("cpu"), np.dtype(np.uint8)

@@ -39,7 +39,10 @@ class ProcessId:
         return _birth(self.pid) == self.birth
 
     def end(self, grace_s: float = 5.0) -> None:
-        """Ask the process and all that it started to end, and after `grace_s` seconds make them. Nobody else is touched."""
+        """Ask the process and all that it started to end, and after `grace_s` seconds make them.
+
+        Nobody else is touched.
+        """
         if not self.alive():
             return
         family: list[psutil.Process] = []

@@ -171,8 +171,8 @@ class Progress:
 
 
 def thin(values: np.ndarray, points: int) -> np.ndarray:
-    """Places of at most `points` of values [n], points at least 4, ascending: the first and last one, and of equal stretches
-    between them the lowest and highest, so that a spike of a single value shows.
+    """Places of at most `points` of values [n], points at least 4, ascending: the first and last one, and of equal
+    stretches between them the lowest and highest, so that a spike of a single value shows.
     """
     n = len(values)
     if n <= points:

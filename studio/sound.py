@@ -21,9 +21,10 @@ RATE = 48_000  # samples a second
 
 
 class Sound:
-    """All tracks of a film's sound. They are read in a pass of their own: how the film interleaves them does not matter.
+    """All tracks of a film's sound.
 
-    To be created before the first picture is written. `said` is a sentence on what became of the tracks.
+    They are read in a pass of their own: how the film interleaves them does not matter. To be created before the
+    first picture is written. `said` is a sentence on what became of the tracks.
     """
 
     def __init__(self, footage: Footage, film: OutputContainer, kind: FilmKind) -> None:
@@ -65,7 +66,9 @@ class Sound:
             if context.codec.canonical_name in COPIED[self._kind.container]:
                 self._tracks[stream.index] = _Copied(stream, self._film, self._footage.start)
             elif context.channels and context.sample_rate:
-                self._tracks[stream.index] = _Encoded(stream, self._film, self._footage.start, ENCODERS[self._kind.container])
+                self._tracks[stream.index] = _Encoded(
+                    stream, self._film, self._footage.start, ENCODERS[self._kind.container]
+                )
         chosen = [source.streams[index] for index in self._tracks]
         return packets(source, *chosen) if chosen else iter(())
 

@@ -51,11 +51,17 @@ class ZipSource:
             name = PurePosixPath(entry.filename.replace("\\", "/"))
             if name.is_absolute() or ".." in name.parts:
                 raise DataError(f"{path} names a file outside itself ({entry.filename!r}); do not use this zip")
-            if entry.is_dir() or name.suffix.lower() not in SUFFIXES or any(p.startswith((".", "__")) for p in name.parts):
+            if (
+                entry.is_dir()
+                or name.suffix.lower() not in SUFFIXES
+                or any(p.startswith((".", "__")) for p in name.parts)
+            ):
                 continue
             if entry.file_size > MAX_ENTRY_BYTES:
                 size, limit = entry.file_size >> 20, MAX_ENTRY_BYTES >> 20
-                raise DataError(f"{entry.filename!r} in {path} unpacks to {size} MiB, over the limit of {limit}; leave it out")
+                raise DataError(
+                    f"{entry.filename!r} in {path} unpacks to {size} MiB, over the limit of {limit}; leave it out"
+                )
             if entry.file_size > 1 << 20 and entry.file_size > MAX_RATIO * max(entry.compress_size, 1):
                 raise DataError(
                     f"{entry.filename!r} in {path} unpacks to more than {MAX_RATIO} times its size, "

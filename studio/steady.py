@@ -1,7 +1,8 @@
-"""What keeps a painted film from flickering: every picture holds on to the one before, where the film's motion is known.
+"""What keeps a painted film from flickering: every picture holds on to the one before,
+where the film's motion is known.
 
-Where something comes into view, moves too fast to follow or changes its colours, a picture is as it was painted: what is held
-there would be a ghost.
+Where something comes into view, moves too fast to follow or changes its colours, a picture is as it was painted:
+what is held there would be a ghost.
 """
 
 import math
@@ -80,8 +81,8 @@ class Watch:
 class SteadyLooks:
     """The looks to paint a film's frames with. They follow those of the frames slowly, and begin anew with each scene.
 
-    Where a frame's colours are far from those that the looks come from, as in a fade, they follow as fast: a look from the
-    dark would make of a bright picture nothing but noise.
+    Where a frame's colours are far from those that the looks come from, as in a fade, they follow as fast: a look
+    from the dark would make of a bright picture nothing but noise.
     """
 
     def __init__(self) -> None:
@@ -145,7 +146,9 @@ def _held(now: np.ndarray, last: np.ndarray, motion: Motion, share: float) -> np
 
 
 def _crisp_as(wanted: np.ndarray, mixed: np.ndarray) -> np.ndarray:
-    """`mixed` with its detail as strong, place by place, as that of `wanted`: a mean of two pictures is softer than both."""
+    """`mixed` with its detail as strong, place by place, as that of `wanted`:
+    a mean of two pictures is softer than both.
+    """
     import cv2
 
     mean = lambda x, radius: cv2.blur(x, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REPLICATE)

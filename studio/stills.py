@@ -1,7 +1,7 @@
 """Pictures out of a film, to learn from: a frame every so often, without those that look like one that was taken.
 
-They go to a folder of their own; the film is only read. Frames pass one at a time, and of each that was taken a few hundred
-bytes are kept.
+They go to a folder of their own; the film is only read. Frames pass one at a time,
+and of each that was taken a few hundred bytes are kept.
 """
 
 from collections.abc import Callable
@@ -46,8 +46,9 @@ def take_stills(
 ) -> Stills:
     """Write frames of a film as JPEGs to `folder`, which is made; several films may go to one folder.
 
-    progress hears how many of how many frames were looked at. Raises VideoError for what is no film, DataError where
-    pictures of this film are in the folder already, DiskError; Cancelled once `cancelled` says so: what was taken stays.
+    progress hears how many of how many frames were looked at. Raises VideoError for what is no film,
+    DataError where pictures of this film are in the folder already, DiskError; Cancelled once `cancelled`
+    says so: what was taken stays.
     """
     footage = survey(film)
     name = film.stem.lstrip("._")[:80] or "film"  # a leading dot would hide them

@@ -99,7 +99,10 @@ class Trainer(Protocol):
         ...
 
     def read_preset(self, path: Path) -> Preset:
-        """A preset from a file somebody brought; a run's config.json is one too. Raises StudioError for anything else."""
+        """A preset from a file somebody brought; a run's config.json is one too.
+
+        Raises StudioError for anything else.
+        """
         ...
 
     def preview(
@@ -128,7 +131,10 @@ class Trainer(Protocol):
         ...
 
     def snapshots(self, run: RunFolder) -> tuple[float, ...]:
-        """The kimg that can be exported, ascending; empty before the first tick. A running trainer may drop old ones."""
+        """The kimg that can be exported, ascending; empty before the first tick.
+
+        A running trainer may drop old ones.
+        """
         ...
 
     def best(self, run: RunFolder) -> float | None:

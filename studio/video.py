@@ -106,8 +106,8 @@ def film_at(path: Path, kind: FilmKind, metadata: Mapping[str, str]) -> Iterator
 class FrameWriter:
     """The pictures of a film on their way into it. Its streams of sound are added before the first one is written.
 
-    size: height and width. rate: frames a second, on average. time_base: the unit of their times, in s; the container may
-    round them to its own. quality as in `write_film`. aspect: width of a pixel by its height.
+    size: height and width. rate: frames a second, on average. time_base: the unit of their times, in s; the container
+    may round them to its own. quality as in `write_film`. aspect: width of a pixel by its height.
     """
 
     def __init__(

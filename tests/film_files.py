@@ -9,7 +9,9 @@ import av
 import numpy as np
 
 LOSSLESS = {"libx264": {"crf": "1"}, "libvpx-vp9": {"lossless": "1"}}
-CODECS = {".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".gif": "gif"}
+CODECS = {
+    ".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".webm": "libvpx-vp9", ".avi": "mpeg4", ".gif": "gif",
+}
 SOUND_RATE = 48_000
 
 
@@ -34,12 +36,14 @@ def noise_of(seconds: float, channels: int = 1, seed: int = 0) -> np.ndarray:
 
 
 def make_film(
-    path: Path, frames: Sequence[np.ndarray], times: Sequence[int] | None = None, *, time_base: Fraction = Fraction(1, 600),
-    rate: Fraction = Fraction(30), codec: str = "", pix_fmt: str = "", turn: tuple[int, ...] = (), aspect: Fraction | None = None,
-    sound: np.ndarray | None = None, sound_codec: str = "aac", sound_rate: int = SOUND_RATE, sound_from: int = 0, tracks: int = 1,
+    path: Path, frames: Sequence[np.ndarray], times: Sequence[int] | None = None, *,
+    time_base: Fraction = Fraction(1, 600), rate: Fraction = Fraction(30), codec: str = "", pix_fmt: str = "",
+    turn: tuple[int, ...] = (), aspect: Fraction | None = None, sound: np.ndarray | None = None,
+    sound_codec: str = "aac", sound_rate: int = SOUND_RATE, sound_from: int = 0, tracks: int = 1,
     options: dict[str, str] = {},
 ) -> Path:
-    """Frames [H, W, 3] uint8 at times in units of time_base, evenly spaced at `rate` without; turn: a display matrix' a b c d.
+    """Frames [H, W, 3] uint8 at times in units of time_base, evenly spaced at `rate` without;
+    turn: a display matrix' a b c d.
 
     sound: [channels, samples] int16, from a sample on.
     """

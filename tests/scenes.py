@@ -20,7 +20,9 @@ def texture(side: int = 320, seed: int = 0) -> Tensor:
 
 @dataclass(frozen=True)
 class Scene:
-    """`frame(t)` shows the texture, moved by `pan` px and enlarged by `zoom` a frame; `disc`: px a frame of one that crosses."""
+    """`frame(t)` shows the texture, moved by `pan` px and enlarged by `zoom` a frame;
+    `disc`: px a frame of one that crosses.
+    """
 
     size: tuple[int, int] = (96, 128)
     pan: tuple[float, float] = (1.3, 0.6)

@@ -80,7 +80,9 @@ def test_the_zip_of_the_train_tab(root: Path, tmp_path: Path, save_tiny: Callabl
 
 def test_a_zip_whose_weights_are_others(root: Path, tmp_path: Path, save_tiny: Callable[..., Path]) -> None:
     folder = save_tiny(tmp_path / "tiny")
-    (folder / "model.safetensors").write_bytes((save_tiny(tmp_path / "other", seed=1) / "model.safetensors").read_bytes())
+    (folder / "model.safetensors").write_bytes(
+        (save_tiny(tmp_path / "other", seed=1) / "model.safetensors").read_bytes()
+    )
     sent = tmp_path / "sent"
     sent.write_bytes(zipped(folder))
     with pytest.raises(CheckpointError, match="^a.zip/model.safetensors is not the file model.json describes"):

@@ -91,12 +91,17 @@ def test_grey_pictures_need_one_channel(tmp_path: Path) -> None:
         paint(tmp_path / f"{i}.png", i, grey=True)
     paint(tmp_path / "3.jpg", 3, grey=True)
     report = examine(tmp_path)
-    assert report.grey == 4 and report.findings[-1].message == "all 4 pictures are grey; train with 1 channel, which is faster"
+    assert (
+        report.grey == 4
+        and report.findings[-1].message == "all 4 pictures are grey; train with 1 channel, which is faster"
+    )
     paint(tmp_path / "4.png", 4)
     assert "grey" not in found(examine(tmp_path))
 
 
-@pytest.mark.parametrize(("count", "says"), [(3, "3 different pictures are few"), (6, "6 different pictures are enough with"), (9, None)])
+@pytest.mark.parametrize(
+    ("count", "says"), [(3, "3 different pictures are few"), (6, "6 different pictures are enough with"), (9, None)]
+)
 def test_how_many_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, says: str | None) -> None:
     monkeypatch.setattr(dataset, "FEW", 5)
     monkeypatch.setattr(dataset, "ENOUGH", 8)
@@ -109,7 +114,10 @@ def test_how_many_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, co
 def test_nothing_readable_is_grave(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     report = examine(tmp_path)
-    assert report.findings[0].grave and report.findings[0].message == "0 pictures can be read, and a training needs 2; bring more"
+    assert (
+        report.findings[0].grave
+        and report.findings[0].message == "0 pictures can be read, and a training needs 2; bring more"
+    )
     assert report.widths == {"least": 0, "middle": 0, "most": 0} and report.largest == 0
 
 

@@ -34,8 +34,9 @@ def test_two_folders_are_two_classes(picture: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../a.png", "a/../../b.png", "/etc/a.png", "C:/a.png", "C:\\a.png", "a//b.png", "", ".", "a/./b.png", "a\0.png", "a\n.png",
-     "..\\a.png", "a/" * 16 + "b.png", "x" * 201 + ".png", "a /b.png", "\\\\server\\share\\a.png"],
+    ["../a.png", "a/../../b.png", "/etc/a.png", "C:/a.png", "C:\\a.png", "a//b.png", "", ".", "a/./b.png",
+     "a\0.png", "a\n.png", "..\\a.png", "a/" * 16 + "b.png", "x" * 201 + ".png", "a /b.png",
+     "\\\\server\\share\\a.png"],
 )
 def test_no_path_leads_out_of_the_folder(name: str, picture: Path, tmp_path: Path) -> None:
     dropped = Dropped(tmp_path / "data" / "in")

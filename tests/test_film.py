@@ -43,7 +43,9 @@ def film_of(path: Path, count: int = 12, scene: Scene = SCENE, **facts: object) 
     return make_film(path, [scene.frame(t) for t in range(count)], **{"rate": RATE, **facts})
 
 
-def paint(stylist: Stylist, source: Path, out: Path, settings: StyleSettings = StyleSettings(), **options: object) -> FilmResult:
+def paint(
+    stylist: Stylist, source: Path, out: Path, settings: StyleSettings = StyleSettings(), **options: object
+) -> FilmResult:
     return stylize_film(stylist, source, [STYLE], settings, out, **options)
 
 
@@ -75,7 +77,9 @@ def test_each_frame_keeps_its_own_time(tmp_path: Path, stylist: Stylist, suffix:
     paint(stylist, path, out)
     tick = {".mp4": 0.0001, ".webm": 0.0006, ".gif": 0.0051}[suffix]
     footage = survey(out)
-    assert [float(f.time * footage.time_base) for f in Reading(footage)] == pytest.approx([t / 600 for t in times], abs=tick)
+    assert [float(f.time * footage.time_base) for f in Reading(footage)] == pytest.approx(
+        [t / 600 for t in times], abs=tick
+    )
 
 
 def test_a_fast_burst_in_a_gif_is_played_as_fast_as_a_gif_can(tmp_path: Path, stylist: Stylist) -> None:
@@ -114,9 +118,12 @@ def test_a_steady_film_flickers_less(tmp_path: Path, stylist: Stylist) -> None:
     found = []
     for steady in (0.0, 1.0):
         paint(stylist, path, tmp_path / "out.mp4", film=FilmSettings(steady=steady, film_quality=100))
-        frames = [torch.from_numpy(f).permute(2, 0, 1)[None].float() / 127.5 - 1 for f in frames_of(tmp_path / "out.mp4")]
+        frames = [
+            torch.from_numpy(f).permute(2, 0, 1)[None].float() / 127.5 - 1 for f in frames_of(tmp_path / "out.mp4")
+        ]
         parts = [
-            warped_difference(frames[t], frames[t - 1], scene.flow(t), inside(scene.flow(t))) for t in range(4, len(frames))
+            warped_difference(frames[t], frames[t - 1], scene.flow(t), inside(scene.flow(t)))
+            for t in range(4, len(frames))
         ]
         found.append(float(torch.cat(parts).mean()))
     assert found[1] < 0.7 * found[0]
@@ -135,7 +142,9 @@ def test_frames_after_a_cut_know_nothing_of_what_was_before(tmp_path: Path, styl
     assert [np.abs(a - b).mean() < 1.5 for a, b in zip(after, wanted)] == [True] * 3
 
 
-@pytest.mark.parametrize("size, expected", [((33, 47), (34, 48)), ((7, 5), (8, 6)), ((1, 1), (2, 2)), ((64, 17), (64, 18))])
+@pytest.mark.parametrize(
+    "size, expected", [((33, 47), (34, 48)), ((7, 5), (8, 6)), ((1, 1), (2, 2)), ((64, 17), (64, 18))]
+)
 def test_odd_sides(tmp_path: Path, stylist: Stylist, size: tuple[int, int], expected: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     frames = [random.integers(0, 255, (*size, 3), np.uint8) for _ in range(3)]
@@ -188,7 +197,10 @@ def test_cancelling_in_the_midst_of_a_frame(tmp_path: Path, stylist: Stylist, mo
     """A large frame takes long: each of its tiles asks."""
     monkeypatch.setattr(studio.film, "TILE", 16)
     asked = []
-    result = paint(stylist, film_of(tmp_path / "in.mp4"), tmp_path / "out.mp4", cancelled=lambda: len(asked) > 40 or asked.append(0))
+    result = paint(
+        stylist, film_of(tmp_path / "in.mp4"), tmp_path / "out.mp4",
+        cancelled=lambda: len(asked) > 40 or asked.append(0),
+    )
     assert result.cancelled and 0 < result.frames < 12 and len(decode(result.path).frames) == result.frames
 
 
@@ -232,7 +244,9 @@ def test_a_film_that_is_cut_short_is_painted_as_far_as_it_goes(tmp_path: Path, s
     part.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     result = paint(stylist, part, tmp_path / "out.mp4")
     assert 5 < result.frames < 35 and len(decode(result.path).frames) == result.frames
-    assert any("part.mp4 is cut short: " in note and "s that it announces are not in it" in note for note in result.notes)
+    assert any(
+        "part.mp4 is cut short: " in note and "s that it announces are not in it" in note for note in result.notes
+    )
 
 
 def test_what_cannot_be_painted_is_said_before_anything_is(tmp_path: Path, stylist: Stylist) -> None:
@@ -240,13 +254,25 @@ def test_what_cannot_be_painted_is_said_before_anything_is(tmp_path: Path, styli
     (tmp_path / "text.mp4").write_text("no film")
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: paint(stylist, tmp_path / "text.mp4", out), "text.mp4 is no film of"),
-        (lambda: paint(stylist, path, tmp_path / "out.avi"), "'out.avi' is no name for a film; let it end in .mp4, .webm, .gif$"),
+        (
+            lambda: paint(stylist, path, tmp_path / "out.avi"),
+            "'out.avi' is no name for a film; let it end in .mp4, .webm, .gif$",
+        ),
         (lambda: paint(stylist, path, tmp_path), "is no name for a film"),
         (lambda: paint(stylist, path, tmp_path / "no" / "out.mp4"), "its folder does not exist; create it first$"),
         (lambda: stylize_film(stylist, path, [], StyleSettings(), out), "^0 styles; choose 1 to 4"),
-        (lambda: paint(stylist, path, out, StyleSettings(size=20_000)), "^size=20000 makes 20000 x 15000 = 300 megapixels"),
-        (lambda: paint(stylist, path, out, StyleSettings(size=8000)), "^size=8000 makes 8000 x 6000 = 48 megapixels, over the limit of 36"),
-        (lambda: paint(stylist, path, out, masks=[picture(solid(255, 10, 10))]), "the mask has 10 x 10 px and the picture 64 x 48"),
+        (
+            lambda: paint(stylist, path, out, StyleSettings(size=20_000)),
+            "^size=20000 makes 20000 x 15000 = 300 megapixels",
+        ),
+        (
+            lambda: paint(stylist, path, out, StyleSettings(size=8000)),
+            "^size=8000 makes 8000 x 6000 = 48 megapixels, over the limit of 36",
+        ),
+        (
+            lambda: paint(stylist, path, out, masks=[picture(solid(255, 10, 10))]),
+            "the mask has 10 x 10 px and the picture 64 x 48",
+        ),
     ]
     for act, sentence in cases:
         with pytest.raises(StudioError, match=sentence):

@@ -237,7 +237,10 @@ def test_names_are_files_whatever_they_look_like(tmp_path: Path, monkeypatch: py
 
 def test_a_codec_that_is_not_let_in(tmp_path: Path) -> None:
     path = make_film(tmp_path / "film.avi", [solid(0)] * 2, codec="cinepak", pix_fmt="rgb24")
-    with pytest.raises(VideoError, match="film.avi are (coded as cinepak|of an unknown kind), which is not read here; convert it to .mp4$"):
+    with pytest.raises(
+        VideoError,
+        match="film.avi are (coded as cinepak|of an unknown kind), which is not read here; convert it to .mp4$",
+    ):
         survey(path)
 
 
@@ -245,7 +248,10 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = level_film(tmp_path / "film.mp4")
     with monkeypatch.context() as patch:
         patch.setattr(studio.footage, "MAX_PIXELS", 3000)
-        with pytest.raises(VideoError, match="^a frame of .*film.mp4 has 64 x 48 = 0.003072 megapixels, over the limit of 0.003; make"):
+        with pytest.raises(
+            VideoError,
+            match="^a frame of .*film.mp4 has 64 x 48 = 0.003072 megapixels, over the limit of 0.003; make",
+        ):
             survey(path)
     with monkeypatch.context() as patch:
         patch.setattr(studio.footage, "MAX_FRAMES", 29)
@@ -259,7 +265,10 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_frame_in_the_midst_that_is_larger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams may change their size. What fits is scaled to the first one's, what does not is lost."""
-    parts = [make_film(tmp_path / f"{side}.mkv", [solid(side, side, side)] * 3, codec="mjpeg", pix_fmt="yuvj420p") for side in (64, 128)]
+    parts = [
+        make_film(tmp_path / f"{side}.mkv", [solid(side, side, side)] * 3, codec="mjpeg", pix_fmt="yuvj420p")
+        for side in (64, 128)
+    ]
     path = tmp_path / "film.mkv"
     with av.open(str(path), "w") as film:
         stream, time = None, 0

@@ -44,7 +44,8 @@ def test_what_is_told(models: Library) -> None:
     network(does="enlarges", architecture="ESRGAN", licence="mit", scale=4)
     items = {item.name: item for item in inventory(models)}
     assert {name: item.origin for name, item in items.items()} == {
-        "bundled": "bundled", "tiny": "file", "my run 4 kimg": "trained", "my run 12.5 kimg": "trained", "x4.pth": "file",
+        "bundled": "bundled", "tiny": "file", "my run 4 kimg": "trained", "my run 12.5 kimg": "trained",
+        "x4.pth": "file",
     }
     assert items["tiny"].can == ("noise", "styles") and items["x4.pth"].can == ("enlarge",)
     assert items["my run 12.5 kimg"].snapshot == ("my run", 12.5) and items["tiny"].snapshot is None

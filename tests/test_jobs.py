@@ -1,4 +1,6 @@
-"""Runs as processes, with a trainer that has no networks (tests/trainer.py): what the studio asks for, and what follows."""
+"""Runs as processes, with a trainer that has no networks (tests/trainer.py):
+what the studio asks for, and what follows.
+"""
 
 import json
 import os
@@ -201,7 +203,9 @@ def test_resume_takes_changes_once(jobs: Jobs) -> None:
     jobs.resume("one")
     until(jobs, "one", "done")
     starts = [line for line in log_path(jobs.run("one")).read_text().splitlines() if line.startswith("$ ")]
-    assert [("train resume " in line, "--kimg 4" in line) for line in starts] == [(False, False), (True, True), (True, False)]
+    assert [("train resume " in line, "--kimg 4" in line) for line in starts] == [
+        (False, False), (True, True), (True, False),
+    ]
 
 
 def test_a_studio_that_was_killed_finds_its_runs_again(jobs: Jobs, open_jobs: Callable[[], Jobs]) -> None:
@@ -361,7 +365,9 @@ def test_a_name_is_never_a_path(jobs: Jobs, tmp_path: Path) -> None:
             jobs.delete(name)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", ".hidden", "-x", "a.", "CON", "nul.txt", "x" * 81, "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", ".hidden", "-x", "a.", "CON", "nul.txt", "x" * 81, "a\nb"]
+)
 def test_a_name_that_no_folder_should_have(jobs: Jobs, name: str) -> None:
     with pytest.raises(SettingError, match=re.escape(f"{name!r} cannot be a run's name; give 1..80 letters")):
         jobs.submit(name, ["begin"], "cpu")

@@ -32,7 +32,9 @@ def test_sides_that_are_too_long() -> None:
     assert fit_for(picture(2, 16_383, 3), "WEBP") and fit_for(picture(2, 65_500, 3), "JPEG")
     assert fit_for(picture(2, 16_384, 3), "WEBP", longest=16_383) and fit_for(picture(2, 70_000, 3), "PNG")
     for long, format in ((16_384, "WEBP"), (65_501, "JPEG")):
-        with pytest.raises(ImageError, match=rf"^a side of {long:,} px is over the limit of {long - 1:,} of {format}; "):
+        with pytest.raises(
+            ImageError, match=rf"^a side of {long:,} px is over the limit of {long - 1:,} of {format}; "
+        ):
             fit_for(picture(2, long, 3), format)
     with pytest.raises(ImageError, match="^a side of 20,000 px"):
         fit_for(picture(2, 4, 3), "WEBP", longest=20_000)

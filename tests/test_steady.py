@@ -18,12 +18,15 @@ S = 1 / 30  # from frame to frame
 def flickering(scene: Scene, t: int) -> Tensor:
     """A painting of the frame [1, 3, H, W] whose strokes lie otherwise each time."""
     strokes = torch.nn.functional.interpolate(
-        torch.randn(1, 3, *(n // 3 for n in scene.size), generator=torch.Generator().manual_seed(t)), scene.size, mode="bilinear"
+        torch.randn(1, 3, *(n // 3 for n in scene.size), generator=torch.Generator().manual_seed(t)), scene.size,
+        mode="bilinear",
     )
     return (scene.clean(t) * 0.7 + 0.15 * strokes).clamp(-1, 1)
 
 
-def play(scene: Scene, count: int, paint: Callable[[Scene, int], Tensor] = flickering, amount: float = 1.0) -> tuple[list, list]:
+def play(
+    scene: Scene, count: int, paint: Callable[[Scene, int], Tensor] = flickering, amount: float = 1.0
+) -> tuple[list, list]:
     """Paintings as they were made and as they are held."""
     watch, hold = Watch(), Hold(amount)
     made = [paint(scene, t) for t in range(count)]
@@ -33,7 +36,8 @@ def play(scene: Scene, count: int, paint: Callable[[Scene, int], Tensor] = flick
 def flicker(scene: Scene, pictures: list[Tensor], start: int = 6) -> float:
     """With the flow that is known to be true."""
     found = [
-        warped_difference(pictures[t], pictures[t - 1], scene.flow(t), inside(scene.flow(t))) for t in range(start, len(pictures))
+        warped_difference(pictures[t], pictures[t - 1], scene.flow(t), inside(scene.flow(t)))
+        for t in range(start, len(pictures))
     ]
     return float(torch.cat(found).mean())
 

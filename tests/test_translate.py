@@ -85,7 +85,9 @@ def test_it_says_how_far_it_is(translator: PictureTranslator) -> None:
 def test_a_model_of_another_kind(translator: PictureTranslator) -> None:
     other = PictureTranslator(translator.engine, "upscale")
     for work in (other.check, lambda: other.translate(picture(blobs(20, 30)))):
-        with pytest.raises(CapabilityError, match="^translate needs a model with turning one kind of picture into another, which"):
+        with pytest.raises(
+            CapabilityError, match="^translate needs a model with turning one kind of picture into another, which"
+        ):
             work()
     with pytest.raises(UnknownName, match="installed: negative, upscale$"):
         PictureTranslator(translator.engine, "monet").check()

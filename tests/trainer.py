@@ -1,4 +1,6 @@
-"""Stands in for `python -m train`: same words, same files, no networks. It starts in a moment and trains 1 kimg in 20 ms.
+"""Stands in for `python -m train`: same words, same files, no networks.
+
+It starts in a moment and trains 1 kimg in 20 ms.
 
     begin --run RUN --device D [--kimg N] [--refuse] [--break] [--child] [--deaf]     resume RUN --device D [--kimg N]
 """

@@ -49,14 +49,16 @@ class AdversarialSettings(LoopConfig):
         choices=SCHEDULES.names(), advanced=True,
     )
     clip_grad: float | None = setting(
-        None, "the longest gradient a network follows; a longer one is shortened; none: any", low=1e-6, high=1e6, advanced=True
+        None, "the longest gradient a network follows; a longer one is shortened; none: any", low=1e-6, high=1e6,
+        advanced=True,
     )
     loss: str = setting("non-saturating", "what G and D play for", choices=losses(), advanced=True)
     r1_gamma: float | None = setting(None, "weight of R1; none: as the recipe chooses", low=0, high=1e6)
     r1_interval: int = setting(16, "steps between two R1 steps", low=1, high=1024, advanced=True)
     r2: bool = setting(False, "penalise D's gradient at generated pictures too, with the weight of R1", advanced=True)
     gp_weight: float | None = setting(
-        None, "weight of the gradient penalty; none: 10 in the game wasserstein-gp, else 0", low=0, high=1e6, advanced=True
+        None, "weight of the gradient penalty; none: 10 in the game wasserstein-gp, else 0", low=0, high=1e6,
+        advanced=True,
     )
     augment: str = setting("ada", "what D is shown changed, against overfitting", choices=AUGMENTS)
     ada_target: float = setting(0.6, "the overfitting (r_t) that ADA steers to", low=0, high=1, advanced=True)
@@ -65,14 +67,17 @@ class AdversarialSettings(LoopConfig):
         0, "layers of D, from the picture on, that stay as --init brought them", low=0, high=64, advanced=True
     )
     g_wait_kimg: float = setting(
-        0.0, "G rests this long, while a D that starts anew learns what G can do", low=0, high=1000, unit="kimg", advanced=True
+        0.0, "G rests this long, while a D that starts anew learns what G can do", low=0, high=1000, unit="kimg",
+        advanced=True,
     )
 
     changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {"gp_weight", "clip_grad", "schedule", "g_wait_kimg"}
 
     def check(self) -> None:
         if self.freeze_d and not self.init:
-            raise SettingError(f"freeze_d={self.freeze_d} keeps layers of a D that was trained; give its run with --init")
+            raise SettingError(
+                f"freeze_d={self.freeze_d} keeps layers of a D that was trained; give its run with --init"
+            )
 
     def gamma(self) -> float:
         """The weight of R1. A game that holds D's slope itself has none unless it is asked for."""
@@ -93,13 +98,18 @@ class AdversarialSettings(LoopConfig):
 
 
 class AdversarialRecipe(Recipe):
-    """G against D. A subclass gives `build` and `model`; it may draw in its own way, and add losses to `g_loss` and `d_loss`."""
+    """G against D.
+
+    A subclass gives `build` and `model`; it may draw in its own way, and add losses to `g_loss` and `d_loss`.
+    """
 
     settings: ClassVar[type[AdversarialSettings]]
     per_picture: ClassVar[bool] = True
     beta2: ClassVar[float] = 0.99  # Adam's second beta
 
-    def __init__(self, config: AdversarialSettings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: AdversarialSettings, pictures: Pictures, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.config, self.device, self.dtype = config, device, dtype
         self.classes = len(pictures.class_names)
         torch.manual_seed(config.seed)
@@ -117,13 +127,18 @@ class AdversarialRecipe(Recipe):
             "D": self.optimizer(self.learning_layers(D), config.d_lr or config.lr, self.d_interval()),
         }
         self.full_rates = {name: o.param_groups[0]["lr"] for name, o in self.optimizers.items()}
-        self.phases = [Phase("G", "G", self.g_loss, clip=config.clip_grad), Phase("D", "D", self.d_loss, clip=config.clip_grad)]
+        self.phases = [
+            Phase("G", "G", self.g_loss, clip=config.clip_grad), Phase("D", "D", self.d_loss, clip=config.clip_grad),
+        ]
         if self.d_interval():
             self.phases.append(Phase("D R1", "D", self.r1_loss, self.d_interval(), config.clip_grad))
 
     @abstractmethod
     def build(self) -> tuple[nn.Module, nn.Module]:
-        """G and D on the CPU. G fulfils NoiseGenerator; D takes (pictures, c, dtype) and returns logits [N] or [N, P]."""
+        """G and D on the CPU.
+
+        G fulfils NoiseGenerator; D takes (pictures, c, dtype) and returns logits [N] or [N, P].
+        """
 
     def draw(self, count: int, c: Tensor | None) -> Tensor:
         """Pictures [count, C, R, R] by G, about [-1, 1], of classes c [count, classes] one-hot, to be learned from."""

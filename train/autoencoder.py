@@ -12,7 +12,8 @@ from train.perception import Perception
 @dataclass(frozen=True)
 class BoundSettings(Config):
     kl_weight: float = setting(
-        1.0, "how much the noise must look random; less: sharper copies, more: better pictures at random", low=0, high=1000
+        1.0, "how much the noise must look random; less: sharper copies, more: better pictures at random",
+        low=0, high=1000,
     )
     perceptual_weight: float = setting(
         0.1, "how much a copy must look like its picture to a network; 0 compares pixels alone", low=0, high=1000

@@ -1,6 +1,7 @@
 """Batch normalisation over the pictures of all processes (Ioffe and Szegedy 2015, arXiv:1502.03167).
 
-departs from torch.nn.SyncBatchNorm: works on processors as well, and its gradient can be differentiated again, as R1 asks.
+departs from torch.nn.SyncBatchNorm: works on processors as well,
+and its gradient can be differentiated again, as R1 asks.
 """
 
 import torch

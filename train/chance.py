@@ -15,9 +15,9 @@ class SharedChance(TorchFunctionMode):
     """Within it, what is drawn for this process's pictures is what one process would have drawn for them.
 
     Pictures are dealt out in turn: process r of n has those numbered r, r + n, ... So a draw whose first dimension is
-    pictures is made for all of them, and every n-th is kept; a draw without dimensions is everybody's. For recipes whose
-    draws are all of these two kinds (`Recipe.per_picture`), and processes that begin with the same seed. Draws from a
-    generator of one's own are left alone.
+    pictures is made for all of them, and every n-th is kept; a draw without dimensions is everybody's. For recipes
+    whose draws are all of these two kinds (`Recipe.per_picture`), and processes that begin with the same seed. Draws
+    from a generator of one's own are left alone.
     """
 
     def __init__(self, rank: int, ranks: int) -> None:

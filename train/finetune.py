@@ -1,7 +1,7 @@
 """Start a training from weights that exist: a model's, or a run's with its discriminator.
 
-What fits is taken over tensor by tensor, by name and shape, so that a model may grow (its resolution, its classes) and keep
-what it knows; what was kept and what begins anew is said.
+What fits is taken over tensor by tensor, by name and shape, so that a model may grow (its resolution, its classes)
+and keep what it knows; what was kept and what begins anew is said.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,8 +48,9 @@ class Taken:
 def take_over(recipe: Recipe, source: str) -> dict[str, Taken]:
     """Bring a recipe at its beginning to `source`: an installed model's name, a checkpoint's folder or a run's.
 
-    A run brings G, D and the running mean as they are at its newest state; a model, what was exported: G's running mean.
-    Returns what each network took over. Raises StudioError if the source is of another kind, or nothing in it fits.
+    A run brings G, D and the running mean as they are at its newest state; a model, what was exported:
+    G's running mean. Returns what each network took over. Raises StudioError if the source is of another
+    kind, or nothing in it fits.
     """
     path = locate(source)
     found = _run_weights(RunFolder(path)) if _is_run(path) else _model_weights(path, recipe)
@@ -66,7 +67,9 @@ def take_over(recipe: Recipe, source: str) -> dict[str, Taken]:
 
 
 def describe(taken: Mapping[str, Taken], source: str) -> dict[str, Any]:
-    """What init.json says, and the progress: the source by its last name, a sentence a network, and all tensors by name."""
+    """What init.json says, and the progress: the source by its last name, a sentence a network,
+    and all tensors by name.
+    """
     name = Path(source).name
     return {
         "init": name,
@@ -113,7 +116,9 @@ def _run_weights(run: RunFolder) -> dict[str, dict[str, Tensor]]:
 def _model_weights(folder: Path, recipe: Recipe) -> dict[str, dict[str, Tensor]]:
     wanted, model = recipe.model()[0], read_info(folder).model
     if model != wanted:
-        raise CheckpointError(f"{folder.name} is a model of the kind {model!r}, and this recipe trains {wanted!r}; choose another")
+        raise CheckpointError(
+            f"{folder.name} is a model of the kind {model!r}, and this recipe trains {wanted!r}; choose another"
+        )
     weights = load_network(folder).state_dict()
     return {key: weights for name in recipe.ema for key in (name, f"ema.{name}")}
 
@@ -136,7 +141,9 @@ def _fill(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Taken:
 
 
 def _part(target: Tensor, source: Tensor) -> Tensor | None:
-    """The part of a tensor that another fits into: all of it, or the first of it where one side of a weight has grown."""
+    """The part of a tensor that another fits into: all of it,
+    or the first of it where one side of a weight has grown.
+    """
     if target.shape == source.shape:
         return target
     if target.dim() != source.dim() or target.dim() < 2:

@@ -30,7 +30,10 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of `kimg` takes at the pace that was measured. memory_bytes: at its peak; None where it was too short."""
+    """What a run of `kimg` takes at the pace that was measured.
+
+    memory_bytes: at its peak; None where it was too short.
+    """
 
     seconds_per_kimg: float
     kimg: float

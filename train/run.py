@@ -164,7 +164,8 @@ def _work(
 ) -> Outcome:
     """Build and train; `record` writes the settings down once nothing in them was refused.
 
-    When a loss is not finite, the run goes back to its newest state and on at half the rate, as often as `health` allows.
+    When a loss is not finite, the run goes back to its newest state and on at half the rate,
+    as often as `health` allows.
     """
     keep_freed_memory()
     run.exit_path.unlink(missing_ok=True)

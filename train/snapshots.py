@@ -1,6 +1,7 @@
 """The models of a run that can be opened: its newest states, those it kept on its way, and the best that was measured.
 
-`best/` and `snapshots/0003.200/` are checkpoints already, without what a resume needs; a state is exported when asked for.
+`best/` and `snapshots/0003.200/` are checkpoints already, without what a resume needs;
+a state is exported when asked for.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""Watches a run: draws samples every few ticks, measures them beside real pictures, keeps the best, says what is wrong."""
+"""Watches a run: draws samples every few ticks, measures them beside real pictures,
+keeps the best, says what is wrong.
+"""
 
 from collections import deque
 from collections.abc import Mapping

@@ -153,7 +153,10 @@ def _check_free(path: Path, address: Address | None) -> None:
     """What was fetched from the same place may be replaced, and nothing else."""
     if path.exists():
         there = read_source(path)
-        if address is None or there is None or there.repo != address.repo or (address.file and there.file != address.file):
+        if (
+            address is None or there is None or there.repo != address.repo
+            or (address.file and there.file != address.file)
+        ):
             whose = f" from {there.repo}" if there else ""
             raise SettingError(f"a model named {path.name!r}{whose} is installed; give another name")
 

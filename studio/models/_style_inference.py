@@ -71,7 +71,9 @@ class FoldedStyle(nn.Module):
         self.register_buffer("kernel", kernel.contiguous(memory_format=torch.channels_last))
         recolour = outside @ inverse
         self.register_buffer("recolour", recolour[:, :, None, None])
-        self.register_buffer("bias", style.mean[0] + outside @ (network.draw.bias - drawn_mean.flatten()) - recolour @ mean[0])
+        self.register_buffer(
+            "bias", style.mean[0] + outside @ (network.draw.bias - drawn_mean.flatten()) - recolour @ mean[0]
+        )
 
     def forward(self, pictures: Tensor, top: int = 0, left: int = 0) -> Tensor:
         place = [torch.tensor([n], device=pictures.device) for n in (top, left)]

@@ -1,9 +1,10 @@
 """BigGAN-deep: a large generator told its class, whose truncation can be chosen.
 
 Brock, Donahue, Simonyan: "Large Scale GAN Training for High Fidelity Natural Image Synthesis", ICLR 2019,
-arXiv:1809.11096, appendix B (table 7 to 9); spectral normalisation is in the weights. Batch normalisation was measured at
-a number of truncations from 0 to 1, and takes what was measured there. departs from the published program: between two of
-them it interpolates towards the nearer one, where that interpolates towards the farther.
+arXiv:1809.11096, appendix B (table 7 to 9); spectral normalisation is in the weights. Batch normalisation was
+measured at a number of truncations from 0 to 1, and takes what was measured there.
+departs from the published program: between two of them it interpolates towards the nearer one, where that
+interpolates towards the farther.
 """
 
 import math
@@ -30,8 +31,8 @@ class BigGANConfig(Config):
     z_dim: int = setting(128, "size of the noise vector z, and of a class's", low=1, high=4096)
     width: int = setting(128, "feature maps at the largest side", low=4, high=1024)
     widths: tuple[int, ...] = setting(
-        (16, 16, 16, 16, 8, 8, 4, 4, 2, 2, 1), "feature maps, in units of that: at the start, and after each block", low=1,
-        high=64,
+        (16, 16, 16, 16, 8, 8, 4, 4, 2, 2, 1), "feature maps, in units of that: at the start, and after each block",
+        low=1, high=64,
     )
     attention: int = setting(8, "which block attention stands before", low=0, high=64)
     measured: int = setting(51, "truncations that batch normalisation was measured at", low=2, high=1024)
@@ -171,7 +172,8 @@ class BigGANGenerator(nn.Module):
     def mapping(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """z [N, z_dim] normal, c [N, classes] one-hot -> ws [N, 1, w_dim]. Raises SettingError where c is missing.
 
-        z is squeezed between -2 and 2, so that it is distributed as a normal variable is that is drawn again when outside.
+        z is squeezed between -2 and 2, so that it is distributed as a normal variable is that is drawn
+        again when outside.
         """
         if c is None:
             raise SettingError(f"this model has {self.classes} classes and none was given; choose one")

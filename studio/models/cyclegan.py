@@ -2,8 +2,8 @@
 
 Zhu, Park, Isola, Efros: "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017,
 arXiv:1703.10593, appendix 7.2; the network is that of Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155. CUT (Park, Efros,
-Zhang, Zhu: "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020, arXiv:2007.15651) uses it too, and
-filters where the side is halved and doubled (Zhang 2019, arXiv:1904.11486).
+Zhang, Zhu: "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020, arXiv:2007.15651) uses it too,
+and filters where the side is halved and doubled (Zhang 2019, arXiv:1904.11486).
 """
 
 from dataclasses import dataclass

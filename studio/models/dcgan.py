@@ -1,9 +1,9 @@
 """DCGAN: generator and discriminator of strided convolutions with batch normalisation.
 
 Radford, Metz, Chintala: "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks",
-ICLR 2016, arXiv:1511.06434, section 3: no pooling, no hidden fully connected layers, ReLU in G, leaky ReLU in D, tanh at
-G's end, none of the normalisation at G's end and D's start. At 64 px it is the paper's network; other sizes have a layer
-more or less. With classes, D's logit has a projection added (Miyato & Koyama 2018, arXiv:1802.05637).
+ICLR 2016, arXiv:1511.06434, section 3: no pooling, no hidden fully connected layers, ReLU in G, leaky ReLU in D, tanh
+at G's end, none of the normalisation at G's end and D's start. At 64 px it is the paper's network; other sizes have a
+layer more or less. With classes, D's logit has a projection added (Miyato & Koyama 2018, arXiv:1802.05637).
 """
 
 import math
@@ -98,6 +98,7 @@ class DCGANDiscriminator(nn.Module):
 
 MODELS.register("dcgan")(
     ModelFamily(
-        config=DCGANConfig, build=DCGANGenerator, task="explore", title="DCGAN", paper="Radford et al. 2016, arXiv:1511.06434"
+        config=DCGANConfig, build=DCGANGenerator, task="explore", title="DCGAN",
+        paper="Radford et al. 2016, arXiv:1511.06434",
     )
 )

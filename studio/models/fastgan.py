@@ -1,9 +1,10 @@
 """FastGAN: a light generator with skip-layer excitation, and a discriminator that also learns to redraw what it sees.
 
-Liu, Zhu, Song, Elgammal: "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis", ICLR 2021,
-arXiv:2101.04775, section 3. Widths follow the paper's table for sides of 4 to 1024. departs from the paper: G's
-convolutions have no spectral normalisation, as the batch normalisation after each undoes what it does; D's has none inside
-and is normed by the recipe. With classes, D has a projection added (Miyato & Koyama 2018, arXiv:1802.05637).
+Liu, Zhu, Song, Elgammal: "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis",
+ICLR 2021, arXiv:2101.04775, section 3. Widths follow the paper's table for sides of 4 to 1024.
+departs from the paper: G's convolutions have no spectral normalisation, as the batch normalisation after each
+undoes what it does; D's has none inside and is normed by the recipe. With classes, D has a projection added
+(Miyato & Koyama 2018, arXiv:1802.05637).
 """
 
 import math
@@ -35,7 +36,8 @@ class FastGANConfig(Config):
     z_dim: int = setting(256, "size of the noise vector z", low=1, high=8192)
     width: int = setting(64, "feature maps at 128 px; twice at 64 px, 16 times at 4 px", low=1, high=1024)
     last_excited: int = setting(
-        1024, "largest side that is excited; 512 in the authors' program", choices=[2**i for i in range(6, 11)], unit="px"
+        1024, "largest side that is excited; 512 in the authors' program", choices=[2**i for i in range(6, 11)],
+        unit="px",
     )
     tanh: bool = setting(True, "G ends in a tanh; the authors' program has one at 1024 px alone")
 
@@ -177,7 +179,8 @@ class FastGANDiscriminator(nn.Module):
         stride = config.resolution // first
         kernel, padding = (4, 1) if stride == 2 else (3, 1)
         self.read = nn.Sequential(
-            nn.Conv2d(config.channels, maps(first), kernel, stride=stride, padding=padding, bias=False), nn.LeakyReLU(SLOPE)
+            nn.Conv2d(config.channels, maps(first), kernel, stride=stride, padding=padding, bias=False),
+            nn.LeakyReLU(SLOPE),
         )
         sides = [2**i for i in range(int(math.log2(first)) - 1, 2, -1)]  # down to 8
         self.down = nn.ModuleDict({str(side): DownBlock(maps(2 * side), maps(side)) for side in sides})
@@ -220,7 +223,9 @@ class FastGANDiscriminator(nn.Module):
         return logits.float(), seen[16], x, small
 
     def redraw(self, middle: Tensor, last: Tensor, small: Tensor, quarter: tuple[int, int]) -> Redrawn:
-        """Pictures from the features that `look` returns; `quarter` (row and column, 0 or 1) from its share of those at 16x16."""
+        """Pictures from the features that `look` returns; `quarter` (row and column, 0 or 1)
+        from its share of those at 16x16.
+        """
         row, column = (8 * i for i in quarter)
         part = middle[:, :, row : row + 8, column : column + 8]
         with torch.autocast(last.device.type, last.dtype, enabled=last.dtype != torch.float32):
@@ -230,7 +235,8 @@ class FastGANDiscriminator(nn.Module):
 def _judge(inside: int, width: int) -> nn.Module:
     """Features [N, inside, 8, 8] -> logits [N, 1, 5, 5]."""
     return nn.Sequential(
-        nn.Conv2d(inside, width, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(SLOPE), nn.Conv2d(width, 1, 4, bias=False)
+        nn.Conv2d(inside, width, 1, bias=False), nn.BatchNorm2d(width), nn.LeakyReLU(SLOPE),
+        nn.Conv2d(width, 1, 4, bias=False),
     )
 
 
@@ -246,6 +252,7 @@ def _initialize(network: nn.Module) -> None:
 
 MODELS.register("fastgan")(
     ModelFamily(
-        config=FastGANConfig, build=FastGANGenerator, task="explore", title="FastGAN", paper="Liu et al. 2021, arXiv:2101.04775"
+        config=FastGANConfig, build=FastGANGenerator, task="explore", title="FastGAN",
+        paper="Liu et al. 2021, arXiv:2101.04775",
     )
 )

@@ -1,8 +1,8 @@
 """pix2pix's generator: a U-Net from one kind of picture to another.
 
 Isola, Zhu, Zhou, Efros: "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017,
-arXiv:1611.07004, appendix 6.1. As there, features are normalised by the picture's own statistics. departs from the paper:
-dropout, its only noise, is left out when painting, so that a picture comes out the same again.
+arXiv:1611.07004, appendix 6.1. As there, features are normalised by the picture's own statistics.
+departs from the paper: dropout, its only noise, is left out when painting, so that a picture comes out the same again.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,9 @@ SLOPE = 0.2
 class Pix2PixConfig(Config):
     in_channels: int = setting(3, "colour channels of what is given: 1 grey, 3 RGB", choices=[1, 3])
     out_channels: int = setting(3, "colour channels of what is made: 1 grey, 3 RGB", choices=[1, 3])
-    width: int = setting(64, "feature maps at half the side; doubled at each halving, at most to 8 times", low=1, high=1024)
+    width: int = setting(
+        64, "feature maps at half the side; doubled at each halving, at most to 8 times", low=1, high=1024
+    )
     halvings: int = setting(8, "how often the side is halved: 8 for pictures of 256 px, 7 for 128 px", low=2, high=12)
     affine: bool = setting(True, "the normalised features are scaled and shifted")
     bias: bool = setting(False, "convolutions have a bias; the last one has in any case")

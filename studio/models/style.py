@@ -4,16 +4,18 @@ What it builds on: affine normalisation by style (Dumoulin et al. 2017, arXiv:16
 (Ghiasi et al. 2017, arXiv:1705.06830), whitening and colouring (Li et al. 2017, arXiv:1705.08086), kernels mixed from
 experts (Yang et al. 2019, arXiv:1904.04971). What is its own:
 
-* Colours are no matter of learning. A picture is whitened in RGB, painted in that colour-free space, and coloured with the
-  style's mean and covariance: the palette is right for a style never seen, and "keep colour" is another matrix.
-* The style is read as means and deviations of a fixed VGG's responses to the whitened style picture, so the network is told
-  what it is judged by, in a form that does not depend on the palette.
+* Colours are no matter of learning. A picture is whitened in RGB, painted in that colour-free space, and
+  coloured with the style's mean and covariance: the palette is right for a style never seen, and "keep
+  colour" is another matrix.
+* The style is read as means and deviations of a fixed VGG's responses to the whitened style picture, so the network
+  is told what it is judged by, in a form that does not depend on the palette.
 * The network draws on top of the photo's own low frequencies, brought to it at a quarter of the size: layout and colour
   areas come without effort, edges and texture are its own to draw.
-* Where a photo shows nothing, a network of convolutions can only repeat itself: it would weave a lattice into every sky. It
-  is given grain to make strokes of, random numbers that depend on the place alone.
-* Everything that depends on the whole picture is a mean and a deviation per channel (`Statistics`). Given those of a
-  smaller copy, the network is a chain of convolutions, which runs in tiles without a seam and in a film without flicker.
+* Where a photo shows nothing, a network of convolutions can only repeat itself: it would weave a lattice into every
+  sky. It is given grain to make strokes of, random numbers that depend on the place alone.
+* Everything that depends on the whole picture is a mean and a deviation per channel (`Statistics`). Given
+  those of a smaller copy, the network is a chain of convolutions, which runs in tiles without a seam and
+  in a film without flicker.
 
 Layer widths are for CPUs: most of the work is at an eighth of the picture's side.
 """
@@ -39,17 +41,21 @@ VECTOR = 2 * sum(CHANNELS)
 GRAIN = 4  # random numbers a place, at a quarter and at an eighth of the side
 STYLE_SPAN = 0.4  # whitened pictures are about this many times wider than [-1, 1]
 
-Statistics = list[tuple[Tensor, Tensor]]  # mean and deviation [N, C, 1, 1] of each normalised layer, in order, and of the result
+# mean and deviation [N, C, 1, 1] of each normalised layer, in order, and of the result
+Statistics = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class StyleConfig(Config):
-    widths: tuple[int, ...] = setting((16, 32, 64, 96), "channels at 1, 1/2, 1/4 and 1/8 of the side", low=4, high=512, length=4)
+    widths: tuple[int, ...] = setting(
+        (16, 32, 64, 96), "channels at 1, 1/2, 1/4 and 1/8 of the side", low=4, high=512, length=4
+    )
     blocks: int = setting(4, "residual blocks at 1/8 of the side", low=1, high=16)
     experts: int = setting(3, "kernels that each layer at 1/8 mixes its own from", low=1, high=16)
     hidden: int = setting(256, "size of a style's code", low=8, high=2048)
     emphasis: tuple[float, ...] = setting(
-        (1.0,) * len(LAYERS), "how strongly a style is told from each layer of the VGG, where it is more than was learned",
+        (1.0,) * len(LAYERS),
+        "how strongly a style is told from each layer of the VGG, where it is more than was learned",
         low=0.0, high=4.0, length=len(LAYERS),
     )
 
@@ -118,14 +124,18 @@ def balanced(drawn: Tensor, statistics: tuple[Tensor, Tensor], root: Tensor) -> 
 
 
 def balance(deviation: Tensor, root: Tensor) -> Tensor:
-    """deviation [N, 3, 1, 1] of what was drawn, root [N, 3, 3] -> gains [N, 3]. A picture in its own colours has gains of 1."""
+    """deviation [N, 3, 1, 1] of what was drawn, root [N, 3, 3] -> gains [N, 3].
+
+    A picture in its own colours has gains of 1.
+    """
     # whitened pictures have variances of a little less than 1, for COLOUR_EPS was added before
     wanted = 1 - COLOUR_EPS * torch.linalg.inv(root).square().sum(dim=2)
     return ((wanted + BALANCE_EPS) / (deviation[:, :, 0, 0].square() + BALANCE_EPS)).sqrt()
 
 
 def settling(painted: Tensor, mean: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-    """For `recolour`: matrix [N, 3, 3] and term [N, 3, 1] that bring painted [N, 3, H, W] to colours of `mean` and `root`.
+    """For `recolour`: matrix [N, 3, 3] and term [N, 3, 1] that bring painted [N, 3, H, W]
+    to colours of `mean` and `root`.
 
     What is cut off beyond white and black, and what the layers have mixed up between the colours, is made good. A
     painting in its own colours stays as it is.
@@ -138,7 +148,9 @@ def settling(painted: Tensor, mean: Tensor, root: Tensor) -> tuple[Tensor, Tenso
 
 
 def finished(drawn: Tensor, statistics: tuple[Tensor, Tensor], mean: Tensor, root: Tensor) -> Tensor:
-    """drawn [N, 3, H, W] with these moments -> in the colours of mean [N, 3] and root [N, 3, 3], balanced and settled; not clamped."""
+    """drawn [N, 3, H, W] with these moments -> in the colours of mean [N, 3] and root [N, 3, 3],
+    balanced and settled; not clamped.
+    """
     painted = colour(balanced(drawn, statistics, root), mean, root)
     with torch.no_grad():  # an eigenvector has no gradient where two values are equal
         matrix, term = settling(painted.clamp(-1, 1), mean, root)
@@ -171,7 +183,8 @@ class StyledConv(nn.Module):
     """
 
     def __init__(
-        self, inside: int, out: int, hidden: int, *, up: bool = False, stride: int = 1, experts: int = 1, activate: bool = True
+        self, inside: int, out: int, hidden: int, *, up: bool = False, stride: int = 1, experts: int = 1,
+        activate: bool = True,
     ) -> None:
         super().__init__()
         self.up, self.stride, self.activate = up, stride, activate
@@ -205,7 +218,9 @@ class StyledConv(nn.Module):
         x = self.convolve(x, self.kernels(texture))
         mean, deviation = moments(x, together) if given is None else given[len(found)]
         found.append((mean, deviation))
-        gain, bias = self.affine(texture).repeat_interleave(len(x) // len(texture), dim=0)[:, :, None, None].chunk(2, dim=1)
+        gain, bias = (
+            self.affine(texture).repeat_interleave(len(x) // len(texture), dim=0)[:, :, None, None].chunk(2, dim=1)
+        )
         gain = gain / (deviation + DEVIATION_EPS)
         x = torch.addcmul(bias - mean * gain, x, gain)
         return F.relu_(x) if self.activate else x
@@ -233,8 +248,8 @@ def upsampling_taps(kernel: Tensor) -> Tensor:
 def grain(height: int, width: int, top: Tensor, left: Tensor) -> Tensor:
     """[N, height, width, GRAIN]: random numbers of mean 0 and variance 1, always the same ones at the same place.
 
-    top, left [N]: whole numbers, the places of the first ones. They are hashed, after Wellons 2018, "Prospecting for hash
-    functions": a window of a large picture has the numbers that the whole picture has there.
+    top, left [N]: whole numbers, the places of the first ones. They are hashed, after Wellons 2018, "Prospecting for
+    hash functions": a window of a large picture has the numbers that the whole picture has there.
     """
     count = lambda n: torch.arange(n, device=top.device)
     rows, columns = top[:, None] + count(height), left[:, None] + count(width)
@@ -277,7 +292,9 @@ class StyleNetwork(nn.Module):
         self.register_buffer("vector_mean", torch.zeros(VECTOR))
         self.register_buffer("vector_scale", torch.ones(VECTOR))
         self.register_buffer("emphasis", emphasised(config.emphasis), persistent=False)
-        self.code = nn.Sequential(nn.Linear(VECTOR, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2))
+        self.code = nn.Sequential(
+            nn.Linear(VECTOR, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
+        )
         self.down = nn.ModuleList([
             StyledConv(3, a, hidden), StyledConv(a, b, hidden, stride=2), StyledConv(b, c, hidden, stride=2),
             StyledConv(c, d, hidden, stride=2),
@@ -288,7 +305,9 @@ class StyleNetwork(nn.Module):
             ])
             for _ in range(config.blocks)
         ])
-        self.up = nn.ModuleList([StyledConv(d, c, hidden, up=True), StyledConv(c, b, hidden, up=True), StyledConv(b, a, hidden, up=True)])
+        self.up = nn.ModuleList([
+            StyledConv(d, c, hidden, up=True), StyledConv(c, b, hidden, up=True), StyledConv(b, a, hidden, up=True),
+        ])
         self.fine = nn.ModuleList([StyledConv(c, c, hidden), StyledConv(c, c, hidden, activate=False)])
         self.coarse_grain = nn.Parameter(torch.randn(GRAIN, d) * 0.1)
         self.fine_grain = nn.Parameter(torch.randn(GRAIN, c) * 0.1)
@@ -319,10 +338,12 @@ class StyleNetwork(nn.Module):
         self, white: Tensor, texture: Tensor, given: Statistics | None = None, *, together: bool = False,
         places: Tensor | None = None,
     ) -> tuple[Tensor, Statistics]:
-        """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> the same, painted; and the statistics.
+        """Whitened pictures [N, 3, H, W], sides multiples of 8 and at least 16 -> the same, painted;
+        and the statistics.
 
-        The last of those are of what is painted, for `balanced`. texture [S, hidden] with N a multiple of S. `given` statistics stand for the picture's own; `together`, the
-        pictures are samples of one and share theirs. places [N, 2]: of the first pixel, for the grain; (0, 0) by default.
+        The last of those are of what is painted, for `balanced`. texture [S, hidden] with N a multiple of S. `given`
+        statistics stand for the picture's own; `together`, the pictures are samples of one and share theirs. places
+        [N, 2]: of the first pixel, for the grain; (0, 0) by default.
         """
         found: Statistics = []
         places = torch.zeros(len(white), 2, dtype=torch.long, device=white.device) if places is None else places
@@ -345,8 +366,8 @@ class StyleNetwork(nn.Module):
     def fold(self, style: StyleCode, given: Statistics, mean: Tensor, root: Tensor) -> nn.Module:
         """A faster painter for one style, given statistics, and photos of colours `mean` [1, 3] and `root` [1, 3, 3].
 
-        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before their colours are settled; what is
-        painted somewhere depends on what is at most `reach` px away.
+        It takes and gives pictures [1, 3, H, W] in [-1, 1] as this network does, before their colours are settled;
+        what is painted somewhere depends on what is at most `reach` px away.
         """
         from studio.models._style_inference import FoldedStyle
 
@@ -362,5 +383,8 @@ class StyleNetwork(nn.Module):
 
 
 MODELS.register("style")(
-    ModelFamily(StyleConfig, StyleNetwork, "style", "Atelier's arbitrary style network", "after Ghiasi et al. 2017, arXiv:1705.06830")
+    ModelFamily(
+        StyleConfig, StyleNetwork, "style", "Atelier's arbitrary style network",
+        "after Ghiasi et al. 2017, arXiv:1705.06830",
+    )
 )

@@ -1,9 +1,9 @@
 """A simpler StyleGAN2, as the program `stylegan2-pytorch` builds and trains it.
 
 After Karras, Laine, Aittala, Hellsten, Lehtinen, Aila: "Analyzing and Improving the Image Quality of StyleGAN", CVPR
-2020, arXiv:1912.04958. Different from it: features grow by bilinear interpolation, layers have no gains, noise is uniform
-in [0, 1], the same at all layers and weighed by channel, a block's layers share one style, the first features may follow
-from the styles, and places may attend to one another (Shen et al. 2021, arXiv:1812.01243).
+2020, arXiv:1912.04958. Different from it: features grow by bilinear interpolation, layers have no gains, noise is
+uniform in [0, 1], the same at all layers and weighed by channel, a block's layers share one style, the first features
+may follow from the styles, and places may attend to one another (Shen et al. 2021, arXiv:1812.01243).
 """
 
 import math

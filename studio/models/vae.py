@@ -1,8 +1,9 @@
-"""A variational autoencoder: an encoder that says what a picture's noise could have been, and a decoder that draws from noise.
+"""A variational autoencoder: an encoder that says what a picture's noise could have been,
+and a decoder that draws from noise.
 
-Kingma, Welling: "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114. The decoder alone is a generator from noise;
-the encoder finds the noise of a given picture. Residual blocks and group normalisation, which is the same in training and
-in use.
+Kingma, Welling: "Auto-Encoding Variational Bayes", ICLR 2014, arXiv:1312.6114. The decoder alone is a
+generator from noise; the encoder finds the noise of a given picture. Residual blocks and group normalisation,
+which is the same in training and in use.
 """
 
 import math
@@ -84,13 +85,17 @@ class VAE(NoiseStyles):
         pairs = zip([4, *sides], sides)
         self.up = nn.ModuleList(Residual(config.channels_at(a), config.channels_at(b)) for a, b in pairs)
         last = config.channels_at(sides[-1])
-        self.norm, self.picture = nn.GroupNorm(math.gcd(last, GROUPS), last), nn.Conv2d(last, config.channels, 3, padding=1)
+        self.norm, self.picture = (
+            nn.GroupNorm(math.gcd(last, GROUPS), last), nn.Conv2d(last, config.channels, 3, padding=1)
+        )
         self.to(memory_format=torch.channels_last)
 
     def encode(
         self, pictures: Tensor, c: Tensor | None = None, dtype: torch.dtype = torch.float32
     ) -> tuple[Tensor, Tensor]:
-        """Pictures [N, channels, R, R] in [-1, 1], c one-hot -> mean and log variance of their z, [N, z_dim], float32."""
+        """Pictures [N, channels, R, R] in [-1, 1], c one-hot -> mean and log variance of their z,
+        [N, z_dim], float32.
+        """
         with torch.autocast(pictures.device.type, dtype, enabled=dtype != torch.float32):
             return self.encoder(pictures, c)
 
@@ -103,5 +108,7 @@ class VAE(NoiseStyles):
 
 
 MODELS.register("vae")(
-    ModelFamily(config=VAEConfig, build=VAE, task="explore", title="VAE", paper="Kingma & Welling 2014, arXiv:1312.6114")
+    ModelFamily(
+        config=VAEConfig, build=VAE, task="explore", title="VAE", paper="Kingma & Welling 2014, arXiv:1312.6114"
+    )
 )

@@ -1,8 +1,8 @@
 """The first five layers of VGG16, in which style and content are measured (Simonyan & Zisserman 2015, arXiv:1409.1556).
 
 A picture's texture shows in how these layers' channels are distributed, its content in where they respond (Gatys et al.
-2016). Weights are buffers: they are never trained. Each layer is scaled so that its mean response to photographs is 1, as
-Gatys et al. did, so that losses weigh layers alike.
+2016). Weights are buffers: they are never trained. Each layer is scaled so that its mean response to photographs is
+1, as Gatys et al. did, so that losses weigh layers alike.
 """
 
 from dataclasses import dataclass
@@ -54,5 +54,7 @@ class VGGEncoder(nn.Module):
 
 
 MODELS.register("vgg")(
-    ModelFamily(VGGConfig, VGGEncoder, "perceptual", "VGG16 up to relu3_1", "Simonyan & Zisserman 2015, arXiv:1409.1556")
+    ModelFamily(
+        VGGConfig, VGGEncoder, "perceptual", "VGG16 up to relu3_1", "Simonyan & Zisserman 2015, arXiv:1409.1556"
+    )
 )

@@ -43,7 +43,9 @@ def downsample(x: Tensor) -> Tensor:
 
 
 def fir_kernel(like: Tensor, channels: int, gain: float) -> Tensor:
-    """The filter for a depthwise convolution: [channels, 1, 4, 4] with sum `gain`, of the dtype and device of `like`."""
+    """The filter for a depthwise convolution: [channels, 1, 4, 4] with sum `gain`,
+    of the dtype and device of `like`.
+    """
     kernel = (_TAPS[:, None] * _TAPS[None, :]).to(like) * gain
     return kernel.expand(channels, 1, 4, 4)
 

@@ -12,7 +12,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep blocks below 1 GiB. Returns whether it agreed: False on other systems, where nothing changes."""
+    """Tell glibc to keep blocks below 1 GiB.
+
+    Returns whether it agreed: False on other systems, where nothing changes.
+    """
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -1,4 +1,6 @@
-"""A generator whose noise is its style space: what the tools for styles ask for, of networks that have no w of their own."""
+"""A generator whose noise is its style space: what the tools for styles ask for,
+of networks that have no w of their own.
+"""
 
 import math
 

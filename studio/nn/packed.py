@@ -1,9 +1,9 @@
 """Convolutions whose weights lie in the order that the CPU's kernels read them.
 
 oneDNN brings weights into an order of its own at every call, which for a single small picture takes longer than the
-convolution: 512 channels at 8 px take 1.3 ms instead of 2.9, a transposed one at 4 px with 1,024 channels 9 ms instead of 84.
-Here it is done once. The operators are those that torch's own compiler calls; where they are missing, on a GPU, or for
-gradients, the ordinary convolution answers, with the same result.
+convolution: 512 channels at 8 px take 1.3 ms instead of 2.9, a transposed one at 4 px with 1,024 channels 9 ms
+instead of 84. Here it is done once. The operators are those that torch's own compiler calls; where they are missing,
+on a GPU, or for gradients, the ordinary convolution answers, with the same result.
 """
 
 import torch
@@ -15,7 +15,8 @@ class PackedConv(nn.Module):
     """A 3x3 convolution of fixed weights, padded by 1, or one transposed at a stride of 2 without padding.
 
     weight [out, in, 3, 3] in both cases. x [N, in, H, W] -> [N, out, H, W] or [N, out, 2H + 1, 2W + 1], channels_last.
-    Weights are packed for pictures of `size` (H, W) and fit every other size. It is for inference, and stays on its device.
+    Weights are packed for pictures of `size` (H, W) and fit every other size.
+    It is for inference, and stays on its device.
     """
 
     def __init__(self, weight: Tensor, size: tuple[int, int], transposed: bool = False) -> None:

@@ -1,8 +1,8 @@
 """A discriminator of patches (Isola et al. 2017, arXiv:1611.07004): it judges texture wherever it is, and no layout.
 
-Told what a picture should look like, it judges that too, by projection (Miyato & Koyama 2018, arXiv:1802.05637). It has no
-normalisation over pictures or places: what it says of a patch depends on that patch. Its slope is held by R1, or by spectral
-normalisation (Miyato et al. 2018, arXiv:1802.05957), which needs no second derivative.
+Told what a picture should look like, it judges that too, by projection (Miyato & Koyama 2018, arXiv:1802.05637). It
+has no normalisation over pictures or places: what it says of a patch depends on that patch. Its slope is held by R1,
+or by spectral normalisation (Miyato et al. 2018, arXiv:1802.05957), which needs no second derivative.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ SLOPE = 0.2
 class PatchDiscriminator(nn.Module):
     """Pictures [N, channels, H, W] -> a logit for each patch [N, h, w], and every layer's responses [N, C, h', w'].
 
-    widths: channels at 1/2, 1/4 ... of the side. `told`: size of the vectors [N, told] that say what each picture should look
-    like; 0 for none.
+    widths: channels at 1/2, 1/4 ... of the side. `told`: size of the vectors [N, told] that say what each
+    picture should look like; 0 for none.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Bundled paintings that are offered as styles, and a photo to try them on; style/SOURCES.md says where they are from."""
+"""Bundled paintings that are offered as styles, and a photo to try them on;
+style/SOURCES.md says where they are from.
+"""
 
 from pathlib import Path
 

@@ -15,7 +15,8 @@ MAX_UNPACKED_BYTES = 2 << 30
 def unpack(desks: Desks, desk: str, kept: Kept, most: int) -> tuple[list[tuple[Kept, str]], int]:
     """A zip's pictures as files of their own, with their names in it, and how many other files were left out.
 
-    Raises DataError for what is no zip, for one with a password, without a picture, with more than `most`, or too large.
+    Raises DataError for what is no zip, for one with a password, without a picture,
+    with more than `most`, or too large.
     """
     found: list[tuple[Kept, str]] = []
     skipped = 0

@@ -20,8 +20,9 @@ from studio.ui.tasks import Tasks
 class Services:
     """The installed models, what makes pictures with them, what visitors brought, and trainings.
 
-    trainer: none where visitors may not train, and then there is no such tab. paths: whether the page is of somebody who
-    sits at this machine: it may name its folders, and install, delete and publish models under this person's login.
+    trainer: none where visitors may not train, and then there is no such tab. paths: whether the page is
+    of somebody who sits at this machine: it may name its folders, and install, delete and publish models
+    under this person's login.
     """
 
     library: Library

@@ -1,7 +1,7 @@
 """Work that takes longer than a request: begun by a page, watched, stopped; its result is a file on the page's desk.
 
-One task at a time works for the whole server, since they would only share one device; the others wait in line. A desk has
-one task; a page that was reloaded finds it again. What nobody watches any more is stopped.
+One task at a time works for the whole server, since they would only share one device; the others wait in line. A desk
+has one task; a page that was reloaded finds it again. What nobody watches any more is stopped.
 """
 
 import logging
@@ -70,7 +70,10 @@ class Tasks:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="task")
 
     def start(self, desk: str, work: Work) -> dict[str, Any]:
-        """Put work in line, and say what `watch` would. Raises SettingError if the desk or the server has enough to do."""
+        """Put work in line, and say what `watch` would.
+
+        Raises SettingError if the desk or the server has enough to do.
+        """
         check_desk(desk)
         with self._guard:
             at_work = [task for task in self._tasks.values() if task.state in AT_WORK]
@@ -131,7 +134,9 @@ class Tasks:
             task.error, task.state = str(error), "failed"
         except Exception:
             _log.exception("a task failed")
-            task.error, task.state = "the studio met a fault of its own, which its log describes; try other settings", "failed"
+            task.error, task.state = (
+                "the studio met a fault of its own, which its log describes; try other settings", "failed"
+            )
 
     def _report(self, task: Task, shown: int) -> dict[str, Any]:
         """A picture is sent once: only when the page has seen fewer than there were."""

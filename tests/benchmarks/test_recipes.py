@@ -59,7 +59,9 @@ def test_ours_trains_in_slices_through_the_loop(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("kid, word", [(0.06, "met"), (0.08, "MISSED")])
-def test_the_aim_compares_the_best_with_the_better_peer(kid: float, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_aim_compares_the_best_with_the_better_peer(
+    kid: float, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     score = lambda name, kid: Score(name, 10.0, 1.0, kid, 0.1, 0.2)
     found = {"dcgan": kid, "lightweight-gan": 0.1, "stylegan2": 0.2, "stylegan2-pytorch": 0.3}
     show("set", [score(name, value) for name, value in found.items()])

@@ -29,7 +29,10 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 def test_a_command_is_one_file() -> None:
     # import is a word of Python's, which no module can be called
-    files = {file.stem if file.stem.startswith("_") else file.stem.rstrip("_") for file in (ROOT / "studio" / "commands").glob("*.py")}
+    files = {
+        file.stem if file.stem.startswith("_") else file.stem.rstrip("_")
+        for file in (ROOT / "studio" / "commands").glob("*.py")
+    }
     assert set(COMMANDS.names()) == files - {"__init__"} >= {"models", "generate", "walk"}
 
 

@@ -102,7 +102,9 @@ def test_holes_are_wide_where_they_are_so_both_ways() -> None:
     assert torch.equal(wide(corner), corner), "what is beyond the edge is no more known than a hole"
 
 
-def test_cracks_have_no_need_of_the_fourier_convolutions(network: InpaintNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cracks_have_no_need_of_the_fourier_convolutions(
+    network: InpaintNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither in their result, nor in time; beside a wide hole they are what they are alone."""
     picture = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)) * 2 - 1
     crack = hole(64, 96, slice(5, 60), slice(20, 23))

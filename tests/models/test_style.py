@@ -55,7 +55,9 @@ def test_grain_is_random() -> None:
 
 
 def test_a_window_has_the_grain_of_its_place(network: StyleNetwork, noise: Callable) -> None:
-    """A flat picture, whose every pixel is the same, is painted differently everywhere, and the same through a window."""
+    """A flat picture, whose every pixel is the same, is painted differently everywhere,
+    and the same through a window.
+    """
     code = network.encode(noise(1, 3, 40, 40))
     other, flat = noise(1, 3, 64, 64), torch.zeros(1, 3, 400, 400)
     mean, root = colours(other)
@@ -255,8 +257,12 @@ def test_settling_leaves_a_painting_in_its_own_colours_alone() -> None:
 
 def test_settling_brings_mixed_up_colours_to_the_wanted_ones() -> None:
     generator = torch.Generator().manual_seed(0)
-    wanted = (torch.rand(1, 3, 24, 32, generator=generator) * 2 - 1) * torch.tensor([1.0, 0.6, 0.9])[None, :, None, None]
-    mixed = recolour(wanted, torch.tensor([[[0.5, 0.6, 0.0], [0.1, 0.9, 0.2], [0.0, -0.3, 0.8]]]), torch.full((1, 3, 1), 0.2))
+    wanted = (
+        (torch.rand(1, 3, 24, 32, generator=generator) * 2 - 1) * torch.tensor([1.0, 0.6, 0.9])[None, :, None, None]
+    )
+    mixed = recolour(
+        wanted, torch.tensor([[[0.5, 0.6, 0.0], [0.1, 0.9, 0.2], [0.0, -0.3, 0.8]]]), torch.full((1, 3, 1), 0.2)
+    )
     settled = recolour(mixed, *settling(mixed, *colours(wanted)))
     spread = lambda pictures: torch.cov(pictures[0].flatten(1))
     apart = lambda pictures: (spread(pictures) - spread(wanted)).norm() / spread(wanted).norm()

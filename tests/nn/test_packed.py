@@ -9,7 +9,9 @@ from studio.nn.packed import PackedConv
 @pytest.mark.parametrize("operators", [True, False], ids=["packed", "plain"])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("side", [4, 7])
-def test_equals_the_ordinary_convolution(monkeypatch: pytest.MonkeyPatch, operators: bool, count: int, side: int) -> None:
+def test_equals_the_ordinary_convolution(
+    monkeypatch: pytest.MonkeyPatch, operators: bool, count: int, side: int
+) -> None:
     if not operators:
         monkeypatch.setattr(packed, "_pack", lambda *_: None)
     weight = torch.randn(12, 20, 3, 3, generator=torch.Generator().manual_seed(0))

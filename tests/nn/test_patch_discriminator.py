@@ -27,7 +27,9 @@ def test_what_is_wanted_counts() -> None:
 
 
 def test_its_slope_is_bounded() -> None:
-    """Spectral norms near 1: a small change of the picture changes a logit little, however large the weights were set."""
+    """Spectral norms near 1: a small change of the picture changes a logit little,
+    however large the weights were set.
+    """
     torch.manual_seed(0)
     D = PatchDiscriminator(widths=(4, 8), spectral=True)
     with torch.no_grad():

@@ -1,6 +1,7 @@
-"""Serve the page over a folder of models: python -m tests.ui.serve MODELS [--train | --own]. Prints its address; ends with stdin.
+"""Serve the page over a folder of models: python -m tests.ui.serve MODELS [--train | --own].
 
-A process of its own, as for a person: the page's threads and sockets do not mix with the tests'.
+Prints its address; ends with stdin. A process of its own, as for a person:
+the page's threads and sockets do not mix with the tests'.
 """
 
 import os

@@ -22,7 +22,10 @@ def test_the_kinds() -> None:
         {"kind": "item", "spans": [{"text": "two"}, {"text": " "}, {"text": "more"}]},
         {"kind": "rule"},
         {"kind": "code", "text": "a | b"},
-        {"kind": "table", "rows": [[[{"text": "k"}], [{"text": "v"}]], [[{"text": "a"}], [{"text": "1", "style": "bold"}]]]},
+        {
+            "kind": "table",
+            "rows": [[[{"text": "k"}], [{"text": "v"}]], [[{"text": "a"}], [{"text": "1", "style": "bold"}]]],
+        },
     ]
 
 

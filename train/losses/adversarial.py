@@ -1,4 +1,7 @@
-"""What G and D play for. Each loss is a pair of functions of logits of any shape; both return that shape, to be minimised."""
+"""What G and D play for.
+
+Each loss is a pair of functions of logits of any shape; both return that shape, to be minimised.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,8 +38,8 @@ LOSSES.register("non-saturating")(
     )
 )
 
-# Jolicoeur-Martineau 2018, eq. 8-9, as in R3GAN (Huang et al. 2024, eq. 3): each fake against one real picture. A G that
-# makes one picture only cannot win against all reals at once, which keeps small networks from collapsing.
+# Jolicoeur-Martineau 2018, eq. 8-9, as in R3GAN (Huang et al. 2024, eq. 3): each fake against one real picture. A G
+# that makes one picture only cannot win against all reals at once, which keeps small networks from collapsing.
 LOSSES.register("relativistic")(
     AdversarialLoss(
         generator=lambda fake, real: F.softplus(real - fake),
@@ -53,8 +56,8 @@ LOSSES.register("hinge")(
     )
 )
 
-# Goodfellow et al. 2014, eq. 1, as it was first written: one value, which D raises and G lowers. G learns little while D
-# knows its pictures well; the non-saturating game mends that.
+# Goodfellow et al. 2014, eq. 1, as it was first written: one value, which D raises and G lowers. G learns little
+# while D knows its pictures well; the non-saturating game mends that.
 LOSSES.register("minimax")(
     AdversarialLoss(
         generator=lambda fake, real: -F.softplus(fake),
@@ -62,8 +65,8 @@ LOSSES.register("minimax")(
     )
 )
 
-# Mao et al. 2017, eq. 2 with a = -1 and b = c = 1, so that 0 is undecided as in the other games: fakes that lie far on the
-# right side are pulled back too, and no logit grows without end.
+# Mao et al. 2017, eq. 2 with a = -1 and b = c = 1, so that 0 is undecided as in the other games: fakes that lie far
+# on the right side are pulled back too, and no logit grows without end.
 LOSSES.register("least-squares")(
     AdversarialLoss(
         generator=lambda fake, real: (fake - 1).square() / 2,
@@ -78,12 +81,16 @@ LOSSES.register("wasserstein-clip")(
     )
 )
 
-# Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3: D's slope is 1 between real and generated pictures.
+# Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3:
+# D's slope is 1 between real and generated pictures.
 LOSSES.register("wasserstein-gp")(
     AdversarialLoss(generator=lambda fake, real: -fake, discriminator=lambda real, fake: fake - real, gp_weight=10.0)
 )
 
 
 def losses(*, clipping: bool = True) -> list[str]:
-    """Names for a menu. clipping: with those that clip D's weights, which equalised layers, scaled at run time, do not bear."""
+    """Names for a menu.
+
+    clipping: with those that clip D's weights, which equalised layers, scaled at run time, do not bear.
+    """
     return [name for name in LOSSES.names() if clipping or LOSSES.get(name).weight_clip is None]

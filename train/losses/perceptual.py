@@ -18,7 +18,8 @@ def moments(responses: Responses) -> dict[str, Tensor]:
 
 
 def style_loss(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Tensor:
-    """Distance of `moments` (Li et al. 2017, "Demystifying Neural Style Transfer", eq. 14; Huang & Belongie 2017, eq. 13).
+    """Distance of `moments` (Li et al. 2017, "Demystifying Neural Style Transfer", eq. 14;
+    Huang & Belongie 2017, eq. 13).
 
     found [N, 2, C] and wanted [S, 2, C] a layer, N a multiple of S: neighbours share a style. Returns [N].
     """
@@ -48,12 +49,18 @@ def covariance_loss(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def content_loss(found: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared distance of one layer's responses, relative to their strength (Gatys et al. 2016, eq. 1). Returns [N]."""
+    """Mean squared distance of one layer's responses, relative to their strength (Gatys et al. 2016, eq. 1).
+
+    Returns [N].
+    """
     return (found - wanted).square().mean(dim=(1, 2, 3)) / (wanted.square().mean(dim=(1, 2, 3)) + 0.05)
 
 
 def contrastive_loss(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], temperature: float = 0.2) -> Tensor:
-    """How surely a picture's moments tell its own style from the others' (InfoNCE, van den Oord et al. 2018). Returns [N]."""
+    """How surely a picture's moments tell its own style from the others' (InfoNCE, van den Oord et al. 2018).
+
+    Returns [N].
+    """
     a = torch.cat([(m / (wanted[n].norm(dim=(1, 2)).mean() + 1e-5)).flatten(1) for n, m in found.items()], dim=1)
     b = torch.cat([(m / (m.norm(dim=(1, 2)).mean() + 1e-5)).flatten(1) for m in wanted.values()], dim=1)
     centre = b.mean(dim=0)

@@ -20,7 +20,8 @@ def draw_code(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def likeness(made: Tensor, wanted: Tensor) -> Tensor:
-    """Negative log likelihood a number, up to a constant, under normal noise as large as the error in all processes: [].
+    """Negative log likelihood a number, up to a constant, under normal noise as large as the error
+    in all processes: [].
 
     made, wanted [N, C, H, W]. With the noise at its best value the bound needs no weight between its sides (Rybkin et
     al. 2021, "Simple and Effective VAE Training with Calibrated Decoders", arXiv:2006.13202, eq. 7 to 9).

@@ -1,6 +1,7 @@
 """Settings that suit a purpose, as JSON files: those beside this file, and the person's own in a folder of theirs.
 
-A file is what `python -m train RECIPE --config` reads, with a sentence on when to choose it; a run's config.json is one.
+A file is what `python -m train RECIPE --config` reads, with a sentence on when to choose it;
+a run's config.json is one.
 """
 
 import re
@@ -42,9 +43,13 @@ def own(folder: Path) -> dict[str, Preset]:
 
 
 def read_preset(path: Path) -> Preset:
-    """Raises RunError for what is no JSON or of another version, UnknownName for its recipe, SettingError for a value."""
+    """Raises RunError for what is no JSON or of another version, UnknownName for its recipe,
+    SettingError for a value.
+    """
     if path.is_file() and path.stat().st_size > _MAX_BYTES:
-        raise SettingError(f"{path} has {path.stat().st_size:,} bytes, and a preset at most {_MAX_BYTES:,}; give a preset")
+        raise SettingError(
+            f"{path} has {path.stat().st_size:,} bytes, and a preset at most {_MAX_BYTES:,}; give a preset"
+        )
     stored = read_json(path, f"there is no {path}; give a preset's JSON file")
     recipe, values, watching = stored.get("recipe"), stored.get("settings"), stored.get("health", {})
     if not isinstance(recipe, str) or not isinstance(values, dict) or not isinstance(watching, dict):
@@ -69,7 +74,9 @@ def save_preset(
     if name in bundled():
         raise SettingError(f"{name!r} is a preset that comes with the studio; choose another name")
     if len(sentence) > _MAX_SENTENCE:
-        raise SettingError(f"the sentence has {len(sentence)} characters, over the limit of {_MAX_SENTENCE}; shorten it")
+        raise SettingError(
+            f"the sentence has {len(sentence)} characters, over the limit of {_MAX_SENTENCE}; shorten it"
+        )
     if type(config) is not RECIPES.get(recipe).settings:
         raise SettingError(f"these settings are not those of the recipe {recipe!r}; choose its own")
     stored = {"version": VERSION, "sentence": sentence, "recipe": recipe, "settings": _differing(config)}
@@ -96,4 +103,6 @@ def delete_preset(folder: Path, name: str) -> None:
 def _differing(config: Config) -> Mapping[str, Any]:
     """What differs from the defaults: a preset then follows them where they become better."""
     values = config.to_dict()
-    return {item.name: values[item.name] for item in settings(type(config)) if getattr(config, item.name) != item.default}
+    return {
+        item.name: values[item.name] for item in settings(type(config)) if getattr(config, item.name) != item.default
+    }

@@ -47,13 +47,15 @@ class LoopConfig(Config):
     )
     sample_ticks: int = setting(1, "a sample grid is written every so many ticks", low=1, high=10_000)
     keep_ticks: int = setting(
-        0, "the model as it then is stays in snapshots/, to be opened and compared, every so many ticks; 0: never", low=0,
-        high=10_000,
+        0, "the model as it then is stays in snapshots/, to be opened and compared, every so many ticks; 0: never",
+        low=0, high=10_000,
     )
     precision: str = setting(
         "auto", "fp32, bf16, or auto: bf16 on a GPU that has it", choices=["auto", "fp32", "bf16"]
     )
-    init: str = setting("", "a model or a run to start from, by name or folder: its weights are taken over where they fit")
+    init: str = setting(
+        "", "a model or a run to start from, by name or folder: its weights are taken over where they fit"
+    )
 
     def published(self) -> dict[str, Any]:
         """The settings as an exported model has them: of paths, which tell of their owner, the last part alone."""
@@ -94,8 +96,8 @@ class Recipe(ABC):
 
     settings: ClassVar[type[LoopConfig]]
     description: ClassVar[str]  # one sentence on when to choose it
-    # Whether all that a step draws at random has pictures as its first dimension, or none (train/chance.py): several processes
-    # then learn as one would. Without it each draws its own.
+    # Whether all that a step draws at random has pictures as its first dimension, or none (train/chance.py): several
+    # processes then learn as one would. Without it each draws its own.
     per_picture: ClassVar[bool] = False
 
     config: LoopConfig

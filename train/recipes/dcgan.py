@@ -1,4 +1,6 @@
-"""DCGAN on one's own pictures (Radford et al. 2016, arXiv:1511.06434): the plain game, as a first run or a yardstick."""
+"""DCGAN on one's own pictures (Radford et al. 2016, arXiv:1511.06434):
+the plain game, as a first run or a yardstick.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,7 +28,8 @@ class DCGANSettings(AdversarialSettings):
     r1_interval: int = setting(1, "steps between two steps of penalties", low=1, high=1024, advanced=True)
     augment: str = setting("none", "what D is shown changed, against overfitting", choices=("ada", "diff", "none"))
     d_norm: str = setting(
-        "auto", "D's normalisation; auto: batch, as in the paper, and none for a game that looks at pictures one by one",
+        "auto",
+        "D's normalisation; auto: batch, as in the paper, and none for a game that looks at pictures one by one",
         choices=["auto", "batch", "spectral", "none"], advanced=True,
     )
 
@@ -43,7 +46,9 @@ class DCGANSettings(AdversarialSettings):
 @RECIPES.register("dcgan")
 class DCGANRecipe(AdversarialRecipe):
     settings: ClassVar[type[AdversarialSettings]] = DCGANSettings
-    description: ClassVar[str] = "A small and simple network: first pictures within minutes, to try a set of pictures out or to learn."
+    description: ClassVar[str] = (
+        "A small and simple network: first pictures within minutes, to try a set of pictures out or to learn."
+    )
     beta2: ClassVar[float] = 0.999
 
     def build(self) -> tuple[nn.Module, nn.Module]:

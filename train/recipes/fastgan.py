@@ -1,4 +1,6 @@
-"""FastGAN on few pictures (Liu et al. 2021, arXiv:2101.04775): D redraws real pictures, which keeps it from learning them by heart."""
+"""FastGAN on few pictures (Liu et al. 2021, arXiv:2101.04775): D redraws real pictures,
+which keeps it from learning them by heart.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +33,9 @@ class FastGANSettings(AdversarialSettings):
     )
     loss: str = setting("hinge", "what G and D play for", choices=losses(clipping=False), advanced=True)
     augment: str = setting("diff", "what D is shown changed, against overfitting", choices=AUGMENTS)
-    redraw_weight: float = setting(1.0, "how much it counts that D can redraw real pictures", low=0, high=1000, advanced=True)
+    redraw_weight: float = setting(
+        1.0, "how much it counts that D can redraw real pictures", low=0, high=1000, advanced=True
+    )
 
     changeable: ClassVar[frozenset[str]] = AdversarialSettings.changeable | {"redraw_weight"}
 
@@ -43,7 +47,9 @@ class FastGANSettings(AdversarialSettings):
 @RECIPES.register("fastgan")
 class FastGANRecipe(AdversarialRecipe):
     settings: ClassVar[type[AdversarialSettings]] = FastGANSettings
-    description: ClassVar[str] = "For few pictures, a hundred or so, and for large ones: light networks that learn fast."
+    description: ClassVar[str] = (
+        "For few pictures, a hundred or so, and for large ones: light networks that learn fast."
+    )
     beta2: ClassVar[float] = 0.999
 
     def __init__(self, config: FastGANSettings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
@@ -69,7 +75,9 @@ class FastGANRecipe(AdversarialRecipe):
         return sum(terms.values()), {**terms, "score_real": real.mean(), "score_fake": fake.mean()}
 
     def redraw_loss(self, shown: Tensor, features: list[Tensor]) -> Tensor:
-        """How far what D redraws is from the pictures it was shown, which look as they do to a network (section 3.2)."""
+        """How far what D redraws is from the pictures it was shown,
+        which look as they do to a network (section 3.2).
+        """
         D, half = self.networks["D"], shown.shape[2] // 2
         row, column = torch.randint(2, []).item(), torch.randint(2, []).item()
         made = D.redraw(*features, (row, column))

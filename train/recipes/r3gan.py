@@ -1,8 +1,8 @@
 """R3GAN's game on the StyleGAN2 networks (Huang et al. 2024, "The GAN is dead; long live the GAN!", arXiv:2501.05441).
 
 Each fake plays against one real picture, and D's gradient is held at both in every step: together they are known to
-converge, and what StyleGAN2 needs beside them (style mixing, path lengths, lazy penalties) is left out. Rates fall along a
-cosine. departs from the paper: its networks are ResNets; ours keep w, and with it the sliders.
+converge, and what StyleGAN2 needs beside them (style mixing, path lengths, lazy penalties) is left out. Rates fall
+along a cosine. departs from the paper: its networks are ResNets; ours keep w, and with it the sliders.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ class R3GANSettings(StyleGAN2Settings):
     r1_gamma: float | None = setting(
         None, "weight of R1 and R2; none: resolution^2 / 4096, which is 1 at 64 px", low=0, high=1e6
     )
-    r1_interval: int = setting(1, "steps between two penalties of D; 1: a part of each step", low=1, high=1024, advanced=True)
+    r1_interval: int = setting(
+        1, "steps between two penalties of D; 1: a part of each step", low=1, high=1024, advanced=True
+    )
     r2: bool = setting(True, "penalise D's gradient at generated pictures too, with the weight of R1", advanced=True)
     style_mixing: float = setting(0.0, "share of pictures made from two styles", low=0, high=1, advanced=True)
     schedule: str = setting(
@@ -40,7 +42,8 @@ class R3GANSettings(StyleGAN2Settings):
 class R3GANRecipe(StyleGAN2Recipe):
     settings: ClassVar[type[AdversarialSettings]] = R3GANSettings
     description: ClassVar[str] = (
-        "The networks of stylegan2 in a steadier game that shows more variety; choose it when pictures begin to look alike."
+        "The networks of stylegan2 in a steadier game that shows more variety; "
+        "choose it when pictures begin to look alike."
     )
 
     def d_interval(self) -> int | None:

@@ -1,9 +1,10 @@
 """An arbitrary style network (studio/models/style.py), from photos and paintings.
 
-Losses follow Huang & Belongie 2017 (AdaIN) and MicroAST (Wang et al. 2023): content and style in a fixed VGG, a contrastive
-term that keeps styles apart, the photo itself where photo and style are one. Content is compared with the photo in the
-style's colours, not with the photo: then it does not pull against the palette. Statistics do not see what repeats itself; a
-discriminator of patches does, which is shown paintings without their colours and told which style they should have.
+Losses follow Huang & Belongie 2017 (AdaIN) and MicroAST (Wang et al. 2023): content and style in a fixed VGG, a
+contrastive term that keeps styles apart, the photo itself where photo and style are one. Content is compared
+with the photo in the style's colours, not with the photo: then it does not pull against the palette. Statistics
+do not see what repeats itself; a discriminator of patches does, which is shown paintings without their colours
+and told which style they should have.
 """
 
 import copy
@@ -26,7 +27,9 @@ from studio.presets import PHOTOS, STYLES, photo_path, style_path
 from train.augment import rotate_about_grey
 from train.data import Pictures, decode
 from train.losses.adversarial import LOSSES
-from train.losses.perceptual import Responses, content_loss, contrastive_loss, covariance, covariance_loss, flat_variation, moments, style_loss
+from train.losses.perceptual import (
+    Responses, content_loss, contrastive_loss, covariance, covariance_loss, flat_variation, moments, style_loss,
+)
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 from train.squares import open_squares, random_crops
 
@@ -47,7 +50,9 @@ class StyleSettings(LoopConfig):
     batch: int = setting(8, "photos a step, over all processes", low=2, high=1024)
     photos_a_style: int = setting(2, "photos a step that share one style", low=1, high=64, advanced=True)
     style_holdout: float = setting(0.2, "share of the paintings kept from training, to measure on", low=0, high=0.9)
-    widths: tuple[int, ...] = setting((16, 32, 64, 96), "channels at 1, 1/2, 1/4, 1/8 of the side", low=4, high=512, length=4, advanced=True)
+    widths: tuple[int, ...] = setting(
+        (16, 32, 64, 96), "channels at 1, 1/2, 1/4, 1/8 of the side", low=4, high=512, length=4, advanced=True
+    )
     blocks: int = setting(4, "residual blocks", low=1, high=16, advanced=True)
     experts: int = setting(3, "kernels a layer mixes its own from", low=1, high=16, advanced=True)
     lr: float = setting(0.001, "Adam's learning rate", low=1e-7, high=0.1)
@@ -57,12 +62,15 @@ class StyleSettings(LoopConfig):
     covariance_weight: float = setting(1.0, "how much its texture counts, channels together", low=0, high=1000)
     adversarial_weight: float = setting(0.2, "how much the discriminator of patches counts", low=0, high=1000)
     contrast_weight: float = setting(0.1, "how much styles are kept apart", low=0, high=1000, advanced=True)
-    identity_weight: float = setting(2.0, "how much a photo in its own style stays itself", low=0, high=1000, advanced=True)
+    identity_weight: float = setting(
+        2.0, "how much a photo in its own style stays itself", low=0, high=1000, advanced=True
+    )
     flat_weight: float = setting(0.5, "how much texture in flat areas is held down", low=0, high=1000, advanced=True)
 
     paths: ClassVar[frozenset[str]] = frozenset({"styles"})
     changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {
-        "content_weight", "style_weight", "covariance_weight", "adversarial_weight", "contrast_weight", "identity_weight", "flat_weight",
+        "content_weight", "style_weight", "covariance_weight", "adversarial_weight", "contrast_weight",
+        "identity_weight", "flat_weight",
     }
 
     def check(self) -> None:
@@ -78,7 +86,9 @@ class StyleSettings(LoopConfig):
 @RECIPES.register("style")
 class StyleRecipe(Recipe):
     settings: ClassVar[type[LoopConfig]] = StyleSettings
-    description: ClassVar[str] = "Paints any photo in any painting's style in one pass; learns from photos and a folder of paintings."
+    description: ClassVar[str] = (
+        "Paints any photo in any painting's style in one pass; learns from photos and a folder of paintings."
+    )
 
     def __init__(self, config: StyleSettings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
         self.config, self.device, self.dtype = config, device, dtype
@@ -138,7 +148,9 @@ class StyleRecipe(Recipe):
         terms = {
             "content": c.content_weight * content_loss(far[CONTENT_LAYER], shapes).mean(),
             "style": c.style_weight * sum(style_loss(f[0], w[0]).mean() for f, w in zip(found, wanted)) / 2,
-            "covariance": c.covariance_weight * sum(covariance_loss(f[1], w[1]).mean() for f, w in zip(found, wanted)) / 2,
+            "covariance": (
+                c.covariance_weight * sum(covariance_loss(f[1], w[1]).mean() for f, w in zip(found, wanted)) / 2
+            ),
             "adversarial": c.adversarial_weight * self.game.generator(judged, None).mean(),
             "contrast": c.contrast_weight * contrastive_loss(found[1][0], wanted[1][0]).mean(),
             "identity": c.identity_weight * (same - photos[:2]).abs().mean(),
@@ -158,7 +170,8 @@ class StyleRecipe(Recipe):
         return loss, {"loss_D": loss, "score_real": real.mean(), "score_fake": fake.mean()}
 
     def draw_styles(self, count: int, each: int) -> tuple[Tensor, Tensor]:
-        """Random crops [count, 3, R, R] of random paintings, and `each` others of every painting [count * each, 3, R, R].
+        """Random crops [count, 3, R, R] of random paintings, and `each` others of every painting
+        [count * each, 3, R, R].
 
         Some paintings have their hues turned and their contrast changed.
         """
@@ -214,7 +227,9 @@ def _open_styles(config: StyleSettings) -> Pictures:
 
 @torch.no_grad()
 def _calibrate(G: StyleNetwork, styles: Pictures, side: int) -> None:
-    """Centre and scale style vectors by what crops of the paintings give, once: the code then starts well-conditioned."""
+    """Centre and scale style vectors by what crops of the paintings give, once:
+    the code then starts well-conditioned.
+    """
     chosen = torch.randint(len(styles), [CALIBRATION]).tolist()
     crops = jitter(random_crops(styles.load(chosen).float() / 127.5 - 1, side, side))
     vectors = torch.cat([G.vector(part) for part in crops.split(8)])

@@ -30,12 +30,14 @@ class StyleGAN2Settings(AdversarialSettings):
     r1_gamma: float | None = setting(
         None, "weight of R1; none: 0.0002 * resolution^2 / batch, as StyleGAN2-ADA chooses", low=0, high=1e6
     )
-    pl_weight: float = setting(0.0, "weight of path length regularisation; 2 in the paper", low=0, high=1000, advanced=True)
+    pl_weight: float = setting(
+        0.0, "weight of path length regularisation; 2 in the paper", low=0, high=1000, advanced=True
+    )
     pl_interval: int = setting(4, "steps between two path length steps", low=1, high=1024, advanced=True)
     mbstd_group: int = setting(4, "pictures whose sameness D sees together", low=1, high=1024, advanced=True)
     mbstd_features: int = setting(
-        1, "numbers that say how alike they are; one for each channel at 4x4 stops a collapse in a short training", low=1, high=4096,
-        advanced=True,
+        1, "numbers that say how alike they are; one for each channel at 4x4 stops a collapse in a short training",
+        low=1, high=4096, advanced=True,
     )
     style_mixing: float = setting(0.5, "share of pictures made from two styles", low=0, high=1, advanced=True)
 
@@ -44,8 +46,8 @@ class StyleGAN2Settings(AdversarialSettings):
         width = self.network(0).channels_at(4)
         if width % self.mbstd_features:
             raise SettingError(
-                f"mbstd_features={self.mbstd_features} does not divide the {width} channels at 4x4; give 1, {width} or a "
-                "divisor between"
+                f"mbstd_features={self.mbstd_features} does not divide the {width} channels at 4x4; give 1, {width} "
+                "or a divisor between"
             )
 
     def default_gamma(self) -> float:

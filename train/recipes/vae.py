@@ -1,4 +1,6 @@
-"""A variational autoencoder on one's own pictures (Kingma & Welling 2014, arXiv:1312.6114): no game, nothing left out."""
+"""A variational autoencoder on one's own pictures (Kingma & Welling 2014, arXiv:1312.6114):
+no game, nothing left out.
+"""
 
 import copy
 from dataclasses import dataclass
@@ -33,14 +35,17 @@ class VAESettings(BoundSettings, LoopConfig):
     channel_max: int = setting(256, "... but at most this many", low=1, high=4096)
     lr: float = setting(0.0005, "Adam's learning rate", low=1e-7, high=0.1)
     clip_grad: float | None = setting(
-        1.0, "the longest gradient that is followed; a longer one is shortened; none: any", low=1e-6, high=1e6, advanced=True
+        1.0, "the longest gradient that is followed; a longer one is shortened; none: any", low=1e-6, high=1e6,
+        advanced=True,
     )
     schedule: str = setting(
         "constant", "learning rate over the training: constant, or cosine: falling to 0 at its end",
         choices=SCHEDULES.names(), advanced=True,
     )
 
-    changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {"kl_weight", "perceptual_weight", "clip_grad", "schedule"}
+    changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {
+        "kl_weight", "perceptual_weight", "clip_grad", "schedule",
+    }
 
     def network(self, classes: int) -> VAEConfig:
         names = ("resolution", "channels", "z_dim", "channel_base", "channel_max")
@@ -51,7 +56,8 @@ class VAESettings(BoundSettings, LoopConfig):
 class VAERecipe(Recipe):
     settings: ClassVar[type[LoopConfig]] = VAESettings
     description: ClassVar[str] = (
-        "Soft pictures that leave nothing of the data out; choose it for variety, for few minutes, or to see any picture's code."
+        "Soft pictures that leave nothing of the data out; "
+        "choose it for variety, for few minutes, or to see any picture's code."
     )
 
     per_picture: ClassVar[bool] = True

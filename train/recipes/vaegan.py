@@ -1,8 +1,8 @@
 """An autoencoder whose decoder also plays against a discriminator (Larsen et al. 2016, arXiv:1512.09300).
 
-departs from the paper: copies are compared by a fixed network, where the paper takes D's features, which move while they
-are learned; and D is StyleGAN2's, which R1 keeps gentle. As in the paper D judges copies as well as pictures from random
-noise, and the encoder does not learn from D.
+departs from the paper: copies are compared by a fixed network, where the paper takes D's features, which move while
+they are learned; and D is StyleGAN2's, which R1 keeps gentle. As in the paper D judges copies as well as pictures
+from random noise, and the encoder does not learn from D.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,9 @@ class VAEGANSettings(BoundSettings, AdversarialSettings):
     lr: float = setting(0.0005, "G's learning rate", low=1e-7, high=0.1)
     d_lr: float | None = setting(0.002, "D's own learning rate; none: the same", low=1e-7, high=0.1, advanced=True)
     loss: str = setting("non-saturating", "what G and D play for", choices=losses(clipping=False), advanced=True)
-    r1_gamma: float | None = setting(None, "weight of R1; none: resolution^2 / 4096, which is 1 at 64 px", low=0, high=1e6)
+    r1_gamma: float | None = setting(
+        None, "weight of R1; none: resolution^2 / 4096, which is 1 at 64 px", low=0, high=1e6
+    )
     adversarial_weight: float = setting(0.1, "how much D counts beside the copies", low=0, high=1000)
 
     changeable: ClassVar[frozenset[str]] = AdversarialSettings.changeable | {
@@ -49,7 +51,9 @@ class VAEGANSettings(BoundSettings, AdversarialSettings):
 @RECIPES.register("vaegan")
 class VAEGANRecipe(AdversarialRecipe):
     settings: ClassVar[type[AdversarialSettings]] = VAEGANSettings
-    description: ClassVar[str] = "The variety of vae with more of a GAN's detail; choose it when a GAN leaves pictures out."
+    description: ClassVar[str] = (
+        "The variety of vae with more of a GAN's detail; choose it when a GAN leaves pictures out."
+    )
 
     def __init__(self, config: VAEGANSettings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
         super().__init__(config, pictures, device, dtype)

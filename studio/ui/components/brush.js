@@ -1,7 +1,8 @@
 // A mask painted over a picture: labels on a grid of its own, drawn with the mouse, a pen, fingers or the keyboard.
 //
-// Labels are whole numbers, 0 where nothing is painted. They are kept apart from what is seen, so that no edge is ever a
-// mixture of two; as a file they are grey levels 32 apart, which survive browsers that blur what a page reads back.
+// Labels are whole numbers, 0 where nothing is painted. They are kept apart from what is seen, so that no
+// edge is ever a mixture of two; as a file they are grey levels 32 apart, which survive browsers that
+// blur what a page reads back.
 (() => {
   const LEVEL = 32;
   const LONGEST = 2048; // px; larger pictures get a coarser mask, whose edges the server smooths
@@ -48,9 +49,9 @@
 
   /**
    * `frame` shows a part of `sheet`, which holds the picture; the canvas is laid on it. `tools` becomes the tool bar.
-   * labels: [{value, name, colour}], colours as "#rrggbb". changed(file) gets the mask as a PNG, or null when it is empty;
-   * failed(sentence) what an uploaded mask has wrong, noted(sentence) how it was understood. longest: px of the mask.
-   * white: there is one label, and as a file the mask is black and white. name(): of a mask that is saved.
+   * labels: [{value, name, colour}], colours as "#rrggbb". changed(file) gets the mask as a PNG, or null when it is
+   * empty; failed(sentence) what an uploaded mask has wrong, noted(sentence) how it was understood. longest: px of
+   * the mask. white: there is one label, and as a file the mask is black and white. name(): of a mask that is saved.
    */
   atelier.brush = ({
     frame, sheet, tools, labels, changed, failed = () => {}, noted = () => {}, longest = LONGEST, white = false,
@@ -193,8 +194,10 @@
     function extend(x, y) {
       const [x0, y0] = stroke.from;
       const r = radius(), value = erasing ? 0 : label;
-      const left = Math.max(0, Math.floor(Math.min(x0, x) - r)), right = Math.min(width - 1, Math.ceil(Math.max(x0, x) + r));
-      const top = Math.max(0, Math.floor(Math.min(y0, y) - r)), bottom = Math.min(height - 1, Math.ceil(Math.max(y0, y) + r));
+      const left = Math.max(0, Math.floor(Math.min(x0, x) - r));
+      const right = Math.min(width - 1, Math.ceil(Math.max(x0, x) + r));
+      const top = Math.max(0, Math.floor(Math.min(y0, y) - r));
+      const bottom = Math.min(height - 1, Math.ceil(Math.max(y0, y) + r));
       stroke.from = [x, y];
       if (left > right || top > bottom) return;
       const dx = x - x0, dy = y - y0, length = dx * dx + dy * dy || 1;
@@ -207,7 +210,9 @@
         }
       }
       const box = stroke.box;
-      stroke.box = [Math.min(box[0], left), Math.min(box[1], top), Math.max(box[2], right + 1), Math.max(box[3], bottom + 1)];
+      stroke.box = [
+        Math.min(box[0], left), Math.min(box[1], top), Math.max(box[2], right + 1), Math.max(box[3], bottom + 1),
+      ];
       draw(left, top, right - left + 1, bottom - top + 1);
     }
 
@@ -282,7 +287,9 @@
       if (!step) return;
       const [x, y, r, b] = step.box;
       to.push({ box: step.box, piece: cut(grid, step.box) });
-      for (let j = y; j < b; j++) grid.set(step.piece.subarray((j - y) * (r - x), (j - y + 1) * (r - x)), j * width + x);
+      for (let j = y; j < b; j++) {
+        grid.set(step.piece.subarray((j - y) * (r - x), (j - y + 1) * (r - x)), j * width + x);
+      }
       draw(x, y, r - x, b - y);
       touched();
     }
@@ -361,7 +368,9 @@
     async function upload(blob) {
       if (!blob) return;
       let picture;
-      try { picture = await createImageBitmap(blob); } catch { return failed(atelier.t("brush.no_picture", { name: blob.name })); }
+      try { picture = await createImageBitmap(blob); } catch {
+        return failed(atelier.t("brush.no_picture", { name: blob.name }));
+      }
       if (Math.abs(Math.log((picture.width * height) / (picture.height * width))) < 0.02) return take(picture);
       offered = picture;
       const sides = { mask: `${picture.width} × ${picture.height}`, picture: `${width} × ${height}` };
@@ -392,7 +401,8 @@
     let zoom = 1, panX = 0, panY = 0; // px of the frame
     function zoomTo(scale, clientX, clientY, dx = 0, dy = 0) {
       const place = frame.getBoundingClientRect();
-      const x = (clientX ?? place.left + place.width / 2) - place.left, y = (clientY ?? place.top + place.height / 2) - place.top;
+      const x = (clientX ?? place.left + place.width / 2) - place.left;
+      const y = (clientY ?? place.top + place.height / 2) - place.top;
       const next = Math.min(MAX_ZOOM, Math.max(1, scale));
       panX = x - ((x - panX - dx) * next) / zoom;
       panY = y - ((y - panY - dy) * next) / zoom;
@@ -416,7 +426,9 @@
 
     const toGrid = (event) => {
       const place = canvas.getBoundingClientRect();
-      return [((event.clientX - place.left) * width) / place.width, ((event.clientY - place.top) * height) / place.height];
+      return [
+        ((event.clientX - place.left) * width) / place.width, ((event.clientY - place.top) * height) / place.height,
+      ];
     };
     const fingers = new Map();
     let pinch = null;
@@ -469,7 +481,11 @@
     // ---- the ring that shows where and how wide
 
     let hovered = null;
-    function hover(event) { hovered = event.pointerType === "touch" ? null : toGrid(event); showRing(); showSketch(hovered); }
+    function hover(event) {
+      hovered = event.pointerType === "touch" ? null : toGrid(event);
+      showRing();
+      showSketch(hovered);
+    }
     canvas.addEventListener("pointerleave", () => { hovered = null; showRing(); });
     canvas.addEventListener("blur", () => { lift(); cursor = null; showRing(); });
     function showRing() {

@@ -1,4 +1,5 @@
-// Two pictures in one place and a divider between them: what was before stands on its left, what became of it on its right.
+// Two pictures in one place and a divider between them:
+// what was before stands on its left, what became of it on its right.
 (() => {
   /**
    * `box` holds .compare-before and .compare-after (each an <img>) and .compare-divider. The divider follows a drag
@@ -41,7 +42,10 @@
     });
     box.addEventListener("pointermove", (event) => {
       if (!drag || !enabled()) return;
-      if (!drag.on && Math.abs(event.clientX - drag.x) > 8 && Math.abs(event.clientX - drag.x) > Math.abs(event.clientY - drag.y)) {
+      if (
+        !drag.on && Math.abs(event.clientX - drag.x) > 8
+        && Math.abs(event.clientX - drag.x) > Math.abs(event.clientY - drag.y)
+      ) {
         drag.on = true;
         box.setPointerCapture(event.pointerId);
       }

@@ -1,8 +1,9 @@
 // A place that takes files: dropped onto it, chosen in a dialogue, or pasted while it has the focus.
 (() => {
   /**
-   * Make `box` such a place. taken(files) gets what came; the box carries the class "drop" while files hang over it.
-   * chooser: the <input type=file> that button clicks open. folder: another one, for folders. most: of the files in a drop.
+   * Make `box` such a place. taken(files) gets what came; the box carries the class "drop" while files
+   * hang over it. chooser: the <input type=file> that button clicks open. folder: another one, for
+   * folders. most: of the files in a drop.
    */
   atelier.dropzone = (box, { taken, chooser, folder, most }) => {
     let inside = 0; // dragenter and dragleave also come from the elements within
@@ -39,7 +40,9 @@
 
   // A file that misses its place must not replace the page and all that is on it.
   for (const kind of ["dragover", "drop"]) {
-    window.addEventListener(kind, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
+    window.addEventListener(kind, (event) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    });
   }
 
   // A paste goes to the zone that holds the focus, else to the first that can be seen.

@@ -10,7 +10,9 @@
   function store() {
     opened ??= new Promise((done, failed) => {
       const asked = indexedDB.open("atelier", 1);
-      asked.onupgradeneeded = () => asked.result.createObjectStore("files", { keyPath: "id" }).createIndex("used", "used");
+      asked.onupgradeneeded = () => {
+        asked.result.createObjectStore("files", { keyPath: "id" }).createIndex("used", "used");
+      };
       asked.onsuccess = () => done(asked.result);
       asked.onerror = () => failed(asked.error);
     });
@@ -42,7 +44,10 @@
 
   // ---- the way there and back
 
-  /** Send a file through the server function `receive`; what it answered to the last piece. `remember`: in the store too. */
+  /**
+   * Send a file through the server function `receive`; what it answered to the last piece.
+   * `remember`: in the store too.
+   */
   async function send(receive, file, progress = () => {}, remember = true) {
     const upload = atelier.pageName();
     let answer = { error: atelier.t("live.lost") };
@@ -89,7 +94,10 @@
 
   // ---- what was dropped or pasted
 
-  /** The files of a drop, at most so many; those of folders in order, with their paths as if the folder had been chosen. */
+  /**
+   * The files of a drop, at most so many;
+   * those of folders in order, with their paths as if the folder had been chosen.
+   */
   async function dropped(transfer, most = 2000) {
     const entries = [...(transfer.items ?? [])].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];

@@ -1,6 +1,9 @@
 // What is done to a grid of labels as a whole: areas filled, and labels grown, shrunk and closed.
 (() => {
-  /** Give every point whose middle lies within a polygon (corners [[x, y]]) the value; the rectangle that it touched. */
+  /**
+   * Give every point whose middle lies within a polygon (corners [[x, y]]) the value;
+   * the rectangle that it touched.
+   */
   function polygon(grid, width, height, corners, value) {
     const ys = corners.map(([, y]) => y), xs = corners.map(([x]) => x);
     const top = Math.max(0, Math.floor(Math.min(...ys))), bottom = Math.min(height, Math.ceil(Math.max(...ys)));

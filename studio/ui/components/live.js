@@ -118,8 +118,8 @@ document.addEventListener("input", (event) => {
 // What set() wrote and the controls have not confirmed yet: until then they may report what stood there on the way.
 const expected = new Map();
 let dirty = new Set();
-// What each control has said last. A report names all controls: only those that say something else have been changed, and
-// a late report does not undo what set() has written since.
+// What each control has said last. A report names all controls: only those that say something else have been changed,
+// and a late report does not undo what set() has written since.
 const reported = new Map(keys.map((key) => [key, get(defaults, key)]));
 
 function changed(values) {
@@ -258,9 +258,12 @@ box.addEventListener("click", (event) => {
   if (name) actions[name]();
 });
 
-const length = (name, list) => (props.uncontrolled.includes(name) ? "any" : list.length); // a control stands for each value
+// a control stands for each value
+const length = (name, list) => (props.uncontrolled.includes(name) ? "any" : list.length);
 const kind = (name, value) => (Array.isArray(value) ? `list of ${length(name, value)}` : typeof value);
-const saved = Object.entries(atelier.recall(view) ?? {}).filter(([name, value]) => kind(name, value) === kind(name, defaults[name]));
+const saved = Object.entries(atelier.recall(view) ?? {}).filter(
+  ([name, value]) => kind(name, value) === kind(name, defaults[name]),
+);
 let restored = saved.length > 0;
 lightButtons();
 // The page's own events are connected once its parts stand.

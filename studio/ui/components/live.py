@@ -104,9 +104,10 @@ def live_view(
 ) -> gr.HTML:
     """The component. `server` are the functions draw, save and open; `script` runs after live.js, within it.
 
-    `template`: other markup with the same roles. Settings in `uncontrolled` have no control of Gradio's: the script sets
-    them. `props` are for the script. The page finds it as `atelier.live[view]`. Its event `controls` writes the settings to the controls; `model` says
-    that the picture is the first of another model. `connect` it with the controls.
+    `template`: other markup with the same roles. Settings in `uncontrolled` have no control of Gradio's: the
+    script sets them. `props` are for the script. The page finds it as `atelier.live[view]`. Its event
+    `controls` writes the settings to the controls; `model` says that the picture is the first of another
+    model. `connect` it with the controls.
     """
     return gr.HTML(
         html_template=template.read_text(encoding="utf-8"),

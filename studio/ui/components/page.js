@@ -55,7 +55,9 @@
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0],
 
     /** A name for this visit: 32 hexadecimal digits. */
-    pageName: () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join(""),
+    pageName: () => Array.from(
+      crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0"),
+    ).join(""),
 
     /** The name of one of this visitor's desks: the same after a reload, another in every window. */
     deskName(key) {

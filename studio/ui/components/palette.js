@@ -1,7 +1,7 @@
 // The styles of a live view: up to four pictures with their weights, chosen from presets or brought by the person.
 //
-// One place is selected; what is clicked, dropped or pasted goes there. The view's settings hold `styles`, names of presets
-// or of files on the desk, empty where there is none, and as many `weights`.
+// One place is selected; what is clicked, dropped or pasted goes there. The view's settings hold `styles`, names of
+// presets or of files on the desk, empty where there is none, and as many `weights`.
 const t = atelier.t.bind(atelier);
 const { view } = props;
 const box = element.querySelector(".palette");
@@ -53,7 +53,9 @@ function lay(styles) {
   const free = styles.findIndex((style, i) => !style && i !== selected);
   const places = styles.map((style, i) => (style || i === selected || i === free ? place(style, i) : null));
   slots.replaceChildren(...places.filter(Boolean));
-  if (focused !== undefined) slots.querySelector(`[data-place="${focused}"] .palette-pick`)?.focus({ preventScroll: true });
+  if (focused !== undefined) {
+    slots.querySelector(`[data-place="${focused}"] .palette-pick`)?.focus({ preventScroll: true });
+  }
 }
 
 function place(style, i) {
@@ -174,6 +176,10 @@ server.presets({}).then((answer) => {
 
 for (const kind of ["atelier:picture", "atelier:settled"]) {
   document.addEventListener(kind, (event) => {
-    if (kind === "atelier:picture" ? element.isConnected && event.target.closest(`#live-${view}`) : event.detail.view === view) show();
+    if (
+      kind === "atelier:picture"
+        ? element.isConnected && event.target.closest(`#live-${view}`)
+        : event.detail.view === view
+    ) show();
   });
 }

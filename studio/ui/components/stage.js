@@ -1,8 +1,10 @@
 
-// ---- the stage: a picture, several, or a film on this visitor's desk, before and after; a mask on it; work that takes long
+// ---- the stage: a picture, several, or a film on this visitor's desk, before and after;
+// a mask on it; work that takes long
 //
-// The settings hold `work` and `mask`, names of files on the desk, and `at_s`, a time in a film. The server answers draw with
-// what was `before` whenever the page does not have it yet; receive, look, start, watch, stop and take are as in stage.py.
+// The settings hold `work` and `mask`, names of files on the desk, and `at_s`, a time in a film. The
+// server answers draw with what was `before` whenever the page does not have it yet; receive, look, start,
+// watch, stop and take are as in stage.py.
 
 const find = (selector) => box.querySelector(selector);
 const frame = find(".stage-frame");
@@ -16,9 +18,10 @@ let onStage = null; // of the picture on the stage: {key, name, kind, width, hei
 let batch = []; // [{id, name}] when several pictures are to be done
 const infos = new Map(); // of files on the desk, by id: {id, name, kind, width, height, thumb}
 
-// What a tab's script may say: the labels of the brush; what else is set for another work; what it does with a file that
-// it knows (true: nothing else is done); which of many files belong together; what it does with work that has ended (true:
-// it is no more spoken of), and what it adds to what is said of it; and once the stage, its files or the settings have changed.
+// What a tab's script may say: the labels of the brush; what else is set for another work; what it does with a
+// file that it knows (true: nothing else is done); which of many files belong together; what it does with work
+// that has ended (true: it is no more spoken of), and what it adds to what is said of it; and once the stage, its
+// files or the settings have changed.
 Object.assign(hooks, {
   labels: () => [], fresh: () => ({}), opens: async () => false, batched: (files) => files, ended: async () => false,
   offers: () => {}, changed: () => {},
@@ -35,7 +38,9 @@ async function send(file, purpose, alert = alertLine, many = null) {
   }
   const receive = (form) => server.receive({ ...form, data: { ...form.data, purpose } });
   const answer = await atelier.files.send(receive, file, (part) => {
-    if (file.size > 2e6 || many) waitFor("stage.sending", { name: file.name, percent: Math.round(100 * part), ...many });
+    if (file.size > 2e6 || many) {
+      waitFor("stage.sending", { name: file.name, percent: Math.round(100 * part), ...many });
+    }
   }, !many);
   waitFor("");
   if (answer.error) { tell(alert, answer.error); return null; }
@@ -115,7 +120,9 @@ async function takeOne(file) {
   if (info.settings) return restore(info);
   gather(info.files ?? []);
   atelier.keep(view + ".batch", batch);
-  if (info.kind === "zip") tell(statusLine, t("stage.unpacked", { count: batch.length, name: info.name, skipped: info.skipped }));
+  if (info.kind === "zip") {
+    tell(statusLine, t("stage.unpacked", { count: batch.length, name: info.name, skipped: info.skipped }));
+  }
   if (!batch.length) bring(info.id);
   showPlace();
 }
@@ -127,7 +134,9 @@ async function restore(info) {
   const ids = [...new Set(Object.values(settings).flat().filter(isFile))];
   const found = new Set((await lookUp(ids)).filter(Boolean).map(({ id }) => id));
   const had = (value) => (isFile(value) && !found.has(value) ? "" : value);
-  for (const [name, value] of Object.entries(settings)) settings[name] = Array.isArray(value) ? value.map(had) : had(value);
+  for (const [name, value] of Object.entries(settings)) {
+    settings[name] = Array.isArray(value) ? value.map(had) : had(value);
+  }
   if (!settings.work) settings.work = current.work;
   batch = [];
   set({ ...defaults, ...settings });
@@ -238,7 +247,9 @@ function paint(on) {
   if (on) brush.focus();
   else button("brush").focus({ preventScroll: true });
 }
-frame.addEventListener("keydown", (event) => { if (event.key === "Escape" && brush.on) { event.stopPropagation(); paint(false); } });
+frame.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && brush.on) { event.stopPropagation(); paint(false); }
+});
 
 // ---- work that takes long
 
@@ -256,7 +267,9 @@ async function start(more = {}) {
   seen = 0;
   started = copy(current);
   atelier.keep(view + ".started", started);
-  const report = await server.start({ page, n: asked, settings: current, desk, files: batch.length > 1 ? batch : [], ...more });
+  const report = await server.start({
+    page, n: asked, settings: current, desk, files: batch.length > 1 ? batch : [], ...more,
+  });
   if (!report?.state) {
     if (report?.missing && (await hooks.sends(report.missing))) return start(more);
     return tell(alertLine, report?.error ?? t("live.lost"));
@@ -295,13 +308,18 @@ function showWork(report) {
   }
   place.hidden = false;
   place.dataset.state = report.state;
-  const key = { waiting: "stage.waiting", running: "stage.running", done: "stage.done", stopped: "stage.stopped", failed: "stage.failed" };
+  const key = {
+    waiting: "stage.waiting", running: "stage.running", done: "stage.done", stopped: "stage.stopped",
+    failed: "stage.failed",
+  };
   const words = { ahead: report.ahead, name: finished?.name ?? "", size: finished ? mega(finished.bytes) : "" };
-  find(".stage-work-note").textContent = [t(key[report.state], words), report.note ? t(report.note, report.values) : "", report.error ?? ""]
-    .filter(Boolean).join(" ");
+  find(".stage-work-note").textContent = [
+    t(key[report.state], words), report.note ? t(report.note, report.values) : "", report.error ?? "",
+  ].filter(Boolean).join(" ");
   if (report.state !== "running") runs = null;
   else runs ??= { at: performance.now(), from: report.fraction };
-  find(".stage-work-percent").textContent = runs ? [`${percent}%`, left(report.fraction)].filter(Boolean).join(" · ") : "";
+  find(".stage-work-percent").textContent = runs
+    ? [`${percent}%`, left(report.fraction)].filter(Boolean).join(" · ") : "";
   find(".stage-progress").hidden = !going;
   find(".stage-progress").setAttribute("aria-valuenow", percent);
   find(".stage-progress span").style.width = `${percent}%`;
@@ -317,7 +335,8 @@ function left(fraction) {
   const passed = (performance.now() - runs.at) / 1000, done = fraction - runs.from;
   if (passed < 5 || done < 0.02) return "";
   const seconds = (passed * (1 - fraction)) / done;
-  return seconds < 90 ? t("stage.left_s", { seconds: Math.ceil(seconds / 5) * 5 }) : t("stage.left_min", { minutes: Math.round(seconds / 60) });
+  return seconds < 90 ? t("stage.left_s", { seconds: Math.ceil(seconds / 5) * 5 })
+    : t("stage.left_min", { minutes: Math.round(seconds / 60) });
 }
 
 async function fetchFile() {
@@ -355,11 +374,15 @@ Object.assign(actions, {
 });
 // The chooser takes pictures and films; what a folder holds is looked through here.
 chooser.accept = props.accept;
-const inFolder = (files) => take(files.filter((file) => file.type.startsWith("image/") || /\.(tiff?|jp2|avif|ppm|pgm)$/i.test(file.name)));
+const inFolder = (files) => take(
+  files.filter((file) => file.type.startsWith("image/") || /\.(tiff?|jp2|avif|ppm|pgm)$/i.test(file.name)),
+);
 find(".stage-folder").addEventListener("change", async (event) => {
   await inFolder([...event.target.files]);
   event.target.value = "";
 });
 atelier.pastezone(box, (files) => actions.take(files));
 Object.assign(live, { send, lookUp, tell, desk, infos });
-batch = (atelier.recall(view + ".batch") ?? []).filter((one) => typeof one?.id === "string" && typeof one?.name === "string");
+batch = (atelier.recall(view + ".batch") ?? []).filter(
+  (one) => typeof one?.id === "string" && typeof one?.name === "string",
+);

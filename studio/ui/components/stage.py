@@ -1,7 +1,9 @@
-"""The stage: a live view of the person's own pictures and films, before and after, with a mask and work that takes long.
+"""The stage: a live view of the person's own pictures and films, before and after,
+with a mask and work that takes long.
 
-Other tabs than style may use it: their settings hold `work` and `mask`, files on the desk by their hash, and `at_s`, a time
-in a film; their script sets `hooks.labels` and `hooks.changed` (see stage.js). Their handlers have the functions below.
+Other tabs than style may use it: their settings hold `work` and `mask`, files on the desk by their hash, and
+`at_s`, a time in a film; their script sets `hooks.labels` and `hooks.changed` (see stage.js). Their handlers
+have the functions below.
 """
 
 from pathlib import Path
@@ -18,7 +20,10 @@ _HERE = Path(__file__).parent
 
 
 class StageHandlers(Protocol):
-    """What the page may ask. Each takes what the page sent and may raise StudioError; `desk` is the page's secret name."""
+    """What the page may ask.
+
+    Each takes what the page sent and may raise StudioError; `desk` is the page's secret name.
+    """
 
     max_bytes: int  # of one file
 

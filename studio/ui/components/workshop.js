@@ -15,16 +15,18 @@
   }
 
   /**
-   * Furnish the tab `element`, whose functions on the server are `server`: `rooms` are the names of its rooms, the first
-   * of which is entered where this browser keeps none, and `entered(room)` hears of each that is. `actions` take what is
-   * done by data-do. What is begun on its desk is none of the other tabs' work.
+   * Furnish the tab `element`, whose functions on the server are `server`: `rooms` are the names of its rooms, the
+   * first of which is entered where this browser keeps none, and `entered(room)` hears of each that is. `actions`
+   * take what is done by data-do. What is begun on its desk is none of the other tabs' work.
    */
   atelier.workshop = (element, server, { name, rooms, entered }) => {
     const box = element.querySelector(".workshop");
     const find = (selector) => box.querySelector(selector);
     const all = (selector) => [...box.querySelectorAll(selector)];
     const actions = {}, desk = atelier.deskName(`${name}.desk`);
-    const onDesk = (send) => (form) => send(form.binary ? { ...form, data: { ...form.data, desk } } : { ...form, desk });
+    const onDesk = (send) => (form) => send(
+      form.binary ? { ...form, data: { ...form.data, desk } } : { ...form, desk },
+    );
     const kept = atelier.recall(`${name}.room`);
     let room = rooms.includes(kept) ? kept : rooms[0];
     atelier.translate(element);

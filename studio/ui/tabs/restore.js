@@ -47,8 +47,12 @@ const listOfTexts = (value) => Array.isArray(value) && value.every((one) => type
 hooks.fresh = (id) => {
   const mask = batch.find((one) => one.id === id)?.mask ?? "";
   const known = works.get(id);
-  if (!known || typeof known.mask !== "string" || !listOfTexts(known.layers) || !listOfTexts(known.hidden)) return { ...NOTHING, mask };
-  return { ...NOTHING, mask: known.mask || (known.layers.length ? "" : mask), layers: known.layers, hidden: known.hidden };
+  if (!known || typeof known.mask !== "string" || !listOfTexts(known.layers) || !listOfTexts(known.hidden)) {
+    return { ...NOTHING, mask };
+  }
+  return {
+    ...NOTHING, mask: known.mask || (known.layers.length ? "" : mask), layers: known.layers, hidden: known.hidden,
+  };
 };
 function rememberWork() {
   const { work, mask, layers, hidden } = current;
@@ -73,7 +77,8 @@ hooks.batched = (files) => {
   }
   const own = new Set([...masks.values()].map(({ of }) => of));
   const maskOf = (name) => masks.get(plain(name)) ?? masks.get(plain(name).split("/").pop());
-  const pictures = files.filter(({ name }) => !own.has(name)).map((file) => ({ ...file, mask: maskOf(file.name)?.id ?? "" }));
+  const pictures = files.filter(({ name }) => !own.has(name))
+    .map((file) => ({ ...file, mask: maskOf(file.name)?.id ?? "" }));
   if (!pictures.length) return files;
   const here = pictures.find(({ id }) => id === current.work);
   if (here?.mask && !current.mask && !current.layers.length) set({ mask: here.mask });
@@ -101,7 +106,9 @@ hooks.lights = () => {
   button("fill").classList.toggle("lead", Boolean(current.mask) || !filled);
   button("save").classList.toggle("lead", filled && !current.mask);
   button("save").textContent = many ? t("restore.save_many", { count: batch.length }) : t("restore.save");
-  for (const [name, on] of [["layers", filled], ["report", filled], ["session", true], ["enlarge", has.enlarges || current.enlarger]]) {
+  for (const [name, on] of [
+    ["layers", filled], ["report", filled], ["session", true], ["enlarge", has.enlarges || current.enlarger],
+  ]) {
     const one = document.querySelector(`#restore-${name}`);
     if (one) one.disabled = !ready || !on;
   }
@@ -120,13 +127,18 @@ hooks.changed = () => {
   const line = find(".stage-goal");
   if (onStage) {
     const { name, width, height, bits } = onStage, format = current.format.toUpperCase();
-    const more = current.format === "jpeg" ? t("restore.jpeg_says") : current.format === "webp" && bits > 8 ? t("restore.webp_says") : "";
-    const goal = batch.length > 1 ? t("restore.goal_many", { count: batch.length, masks: batch.filter(({ mask }) => mask).length, format })
+    const more = current.format === "jpeg" ? t("restore.jpeg_says")
+      : current.format === "webp" && bits > 8 ? t("restore.webp_says") : "";
+    const goal = batch.length > 1
+      ? t("restore.goal_many", { count: batch.length, masks: batch.filter(({ mask }) => mask).length, format })
       : t("restore.goal", { name, width, height, bits, format });
     line.textContent = [goal, more].filter(Boolean).join(" · ");
   } else line.textContent = "";
   const list = JSON.stringify([current.layers, current.hidden, current.work]);
-  if (list !== listed || (current.layers.length && !document.querySelector(".fills li"))) { listed = list; showFills(); }
+  if (list !== listed || (current.layers.length && !document.querySelector(".fills li"))) {
+    listed = list;
+    showFills();
+  }
   const proposed = JSON.stringify([current.proposal, current.threshold, current.ignored]);
   if (proposed !== pending) { pending = proposed; showProposal(); }
   if (good()) rememberWork();
@@ -139,7 +151,8 @@ document.addEventListener("atelier:settled", ({ detail }) => { if (detail.view =
 find(".brush-tools").insertAdjacentHTML("afterend", `
   <div class="proposal" role="group" data-t-label="restore.proposal" hidden>
     <div class="proposal-kinds" role="group" data-t-label="restore.kinds"></div>
-    <label class="brush-size"><span data-t="restore.threshold"></span><input type="range" min="2" max="98" step="1"><output></output></label>
+    <label class="brush-size"><span data-t="restore.threshold"></span><input type="range" min="2" max="98"
+      step="1"><output></output></label>
     <span class="proposal-do">
       <button type="button" class="lead" data-do="adopt" data-t="restore.adopt"></button>
       <button type="button" data-do="forget" data-t="restore.forget"></button>
@@ -174,16 +187,21 @@ async function showProposal() {
   proposing = false;
 }
 function showKinds(kinds) {
-  const named = (name) => { const words = t(`restore.kind_${name}`); return words.startsWith("restore.") ? name : words; };
+  const named = (name) => {
+    const words = t(`restore.kind_${name}`);
+    return words.startsWith("restore.") ? name : words;
+  };
   const focused = document.activeElement?.dataset?.kind;
-  proposal.querySelector(".proposal-kinds").replaceChildren(...kinds.map(({ name, regions, confidence, colour, on }) => {
+  const chips = proposal.querySelector(".proposal-kinds");
+  chips.replaceChildren(...kinds.map(({ name, regions, confidence, colour, on }) => {
     const chip = document.createElement("button"), count = document.createElement("span");
     chip.type = "button";
     chip.dataset.kind = name;
     chip.textContent = named(name);
     chip.style.setProperty("--swatch", colour);
     chip.setAttribute("aria-pressed", on);
-    count.textContent = regions ? t("restore.kind_found", { count: regions, percent: Math.round(100 * confidence) }) : "0";
+    count.textContent = regions
+      ? t("restore.kind_found", { count: regions, percent: Math.round(100 * confidence) }) : "0";
     chip.append(count);
     return chip;
   }));
@@ -192,11 +210,16 @@ function showKinds(kinds) {
   proposal.querySelector("p").textContent = t(any ? "restore.proposal_help" : "restore.nothing");
   button("adopt").disabled = !any;
 }
-proposal.querySelector("input").addEventListener("input", (event) => set({ threshold: Number(event.target.value) / 100 }));
+proposal.querySelector("input").addEventListener("input", (event) => {
+  set({ threshold: Number(event.target.value) / 100 });
+});
 proposal.addEventListener("click", (event) => {
   const kind = event.target.closest("[data-kind]")?.dataset.kind;
   if (!kind) return;
-  set({ ignored: current.ignored.includes(kind) ? current.ignored.filter((one) => one !== kind) : [...current.ignored, kind] });
+  set({
+    ignored: current.ignored.includes(kind)
+      ? current.ignored.filter((one) => one !== kind) : [...current.ignored, kind],
+  });
 });
 
 // ---- the list of fills, the uppermost first
@@ -212,14 +235,17 @@ async function showFills() {
   }
   if (JSON.stringify([current.layers, current.hidden, current.work]) !== listed) return;
   list.replaceChildren(...layers.map((id, i) => {
-    const row = document.createElement("li"), what = document.createElement("span"), more = document.createElement("small");
+    const row = document.createElement("li"), what = document.createElement("span");
+    const more = document.createElement("small");
     const { method, model, area_px, licence } = facts.get(id) ?? {};
     const hidden = current.hidden.includes(id);
     row.dataset.layer = id;
     row.classList.toggle("is-hidden", hidden);
     what.className = "fill-what";
     what.textContent = t("restore.fill_row", { i: i + 1, method: method ? t(`restore.method_${method}`) : "" });
-    more.textContent = [area_px ? t("restore.fill_area", { area: Number(area_px).toLocaleString() }) : "", model, licence].filter(Boolean).join(" · ");
+    more.textContent = [
+      area_px ? t("restore.fill_area", { area: Number(area_px).toLocaleString() }) : "", model, licence,
+    ].filter(Boolean).join(" · ");
     what.append(more);
     row.append(what, ...["hide", "redo", "remove"].map((name) => {
       const one = document.createElement("button");
@@ -239,9 +265,13 @@ document.addEventListener("click", (event) => {
   const id = one.closest("li").dataset.layer;
   if (one.dataset.fill === "redo") return start({ job: "redo", layer: id });
   if (one.dataset.fill === "remove") {
-    return set({ layers: current.layers.filter((layer) => layer !== id), hidden: current.hidden.filter((layer) => layer !== id) });
+    return set({
+      layers: current.layers.filter((layer) => layer !== id), hidden: current.hidden.filter((layer) => layer !== id),
+    });
   }
-  set({ hidden: current.hidden.includes(id) ? current.hidden.filter((layer) => layer !== id) : [...current.hidden, id] });
+  set({
+    hidden: current.hidden.includes(id) ? current.hidden.filter((layer) => layer !== id) : [...current.hidden, id],
+  });
 });
 
 // ---- work that has ended
@@ -278,7 +308,9 @@ hooks.ended = async (report) => {
 
 // A picture that was cleaned and enlarged here may become the one on the stage.
 hooks.offers = ({ state, values, file }, line) => {
-  if (state === "done" && values?.job === "enlarge" && batch.length < 2) tell(line, line.textContent, "restore.go_on", () => goOn(file));
+  if (state === "done" && values?.job === "enlarge" && batch.length < 2) {
+    tell(line, line.textContent, "restore.go_on", () => goOn(file));
+  }
 };
 async function goOn(file) {
   const got = await atelier.files.fetched(server.take, file);
@@ -300,11 +332,14 @@ async function showNetworks() {
     if (!line) continue;
     line.hidden = !info;
     if (!info) continue;
-    tell(line, t("restore.network_line", info), "restore.remove", () => set(does === "fills" ? { network: "" } : { enlarger: "" }));
+    tell(line, t("restore.network_line", info), "restore.remove", () => {
+      set(does === "fills" ? { network: "" } : { enlarger: "" });
+    });
   }
   showInstalled();
 }
-// Networks that are kept on this machine as files. Which of them does what is known of most; the others stand in both lists.
+// Networks that are kept on this machine as files.
+// Which of them does what is known of most; the others stand in both lists.
 let kept = [];
 async function listNetworks() {
   kept = (await server.networks({}))?.networks ?? [];
@@ -319,7 +354,9 @@ function showInstalled() {
     const key = JSON.stringify(fit);
     if (menu.dataset.key !== key) {
       menu.dataset.key = key;
-      menu.replaceChildren(new Option(t("restore.no_installed_network"), ""), ...fit.map(({ name }) => new Option(name, name)));
+      menu.replaceChildren(
+        new Option(t("restore.no_installed_network"), ""), ...fit.map(({ name }) => new Option(name, name)),
+      );
     }
     menu.value = fit.some(({ name }) => name === now) ? now : "";
   }

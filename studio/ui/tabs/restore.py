@@ -42,8 +42,8 @@ def build(services: Services) -> None:
         with gr.Column(elem_classes="desk-picture", min_width=300):
             live = stage(
                 TOOL, defaults, handlers, UNCONTROLLED, _SCRIPT, accept=f"image/*,.zip,{SUFFIX}",
-                more=("propose", "adopt", "layers", "networks", "choose"), grid_px=_GRID_PX, white=True, has=has, classical=_METHODS[0],
-                weights=list(SUFFIXES),
+                more=("propose", "adopt", "layers", "networks", "choose"), grid_px=_GRID_PX, white=True, has=has,
+                classical=_METHODS[0], weights=list(SUFFIXES),
             )
         with gr.Column(elem_classes="desk-controls", min_width=300):
             _fill(controls, defaults, networks)
@@ -107,7 +107,8 @@ def _enlarge(controls: Controls, d: RestoreControls, installed: bool) -> None:
 
 def _installed(does: str) -> None:
     translated(
-        f'<label class="networks" data-does="{does}" hidden><span data-t="restore.installed_networks"></span><select></select></label>'
+        f'<label class="networks" data-does="{does}" hidden><span data-t="restore.installed_networks"></span>'
+        "<select></select></label>"
     )
 
 

@@ -72,8 +72,8 @@ def _endpoint(handlers: StyleHandlers) -> Callable[[str, list[str], dict[str, An
     def style(photo: str, styles: list[str], settings: dict[str, Any]) -> str:
         """The photo in the styles as a PNG data URL, its settings inside.
 
-        photo: a data URL or Base64. styles: up to four, each the same or the name of a preset. settings: strength, weights,
-        stroke, detail, keep_colour, size; those that are not given have their defaults.
+        photo: a data URL or Base64. styles: up to four, each the same or the name of a preset. settings: strength,
+        weights, stroke, detail, keep_colour, size; those that are not given have their defaults.
         """
         try:
             return data_url("png", handlers.png(photo, styles, settings))
