@@ -25,9 +25,9 @@ from studio.fills import FILLS
 from studio.formats.spandrel import ForeignInpainter
 from studio.images import Picture, to_pil, to_tensor
 from studio.layers import Treatment
-from studio.restore import Restorer
+from studio.restore import NETWORK, Restorer, RestoreSettings
 
-OURS, LAMA = "ours", "big-LaMa's architecture"
+OURS, ALONE, LAMA = "ours", "ours, the network alone", "big-LaMa's architecture"
 CLASSICAL = {"telea": "OpenCV Telea", "ns": "OpenCV Navier-Stokes", "biharmonic": "biharmonic"}
 MEASURES = ("PSNR", "SSIM", "VGG", "Lite0", "ms")
 GAIN_AIM = 1.5  # dB of cracks over the best classical fill
@@ -46,15 +46,17 @@ def fillers(engine: Engine, model: str | Path) -> dict[str, Filler]:
     restorer = Restorer(engine, model)
     restorer.check()
 
-    def ours(image: Image.Image, hole: np.ndarray) -> Image.Image:
+    def ours(image: Image.Image, hole: np.ndarray, settings: RestoreSettings = RestoreSettings()) -> Image.Image:
         picture = Picture(np.asarray(image), "PNG", 8, b"", b"")
-        return Treatment(picture).with_layer(restorer.fill(picture, hole)).flatten().rgb()
+        return Treatment(picture).with_layer(restorer.fill(picture, hole, settings)).flatten().rgb()
 
     def classical(name: str) -> Filler:
         fill = FILLS.get(name)
         return lambda image, hole: to_pil(fill(to_tensor(image), torch.from_numpy(hole)[None, None]))
 
-    return {OURS: ours, **{said: classical(name) for name, said in CLASSICAL.items()}}
+    alone = RestoreSettings(method=NETWORK)
+    ours_too = {OURS: ours, ALONE: lambda image, hole: ours(image, hole, alone)}
+    return {**ours_too, **{said: classical(name) for name, said in CLASSICAL.items()}}
 
 
 def fill_all(
@@ -114,7 +116,7 @@ def means(records: list[Record]) -> Means:
 
 def beside_classical(found: Means) -> dict[str, float]:
     """Ours beside the best classical fill by each measure: dB more, and distances as a share."""
-    others = [found[name] for name in found if name != OURS]
+    others = [found[name] for name in found if name not in (OURS, ALONE)]
     return {
         "gain": found[OURS]["PSNR"] - max(other["PSNR"] for other in others),
         **{eye: found[OURS][eye] / min(other[eye] for other in others) for eye in ("VGG", "Lite0")},

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from studio.biharmonic import biharmonic
+from studio.exemplars import exemplars
 from studio.registry import Registry
 
 Fill = Callable[[Tensor, Tensor], Tensor]
@@ -34,6 +35,7 @@ def navier_stokes(picture: Tensor, mask: Tensor) -> Tensor:
 
 
 FILLS.register("biharmonic")(biharmonic)
+FILLS.register("patches")(exemplars)
 
 
 def _opencv(picture: Tensor, mask: Tensor, method: int) -> Tensor:

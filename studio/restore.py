@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from studio.canvas import Pixels
@@ -18,10 +19,12 @@ from studio.compositing import MAX_FEATHER
 from studio.config import Config, setting
 from studio.engine import Engine, LoadedModel
 from studio.errors import ImageError, UnknownName, stop_if
+from studio.exemplars import exemplars
 from studio.fills import FILLS, Fill
 from studio.holes import fill_holes
 from studio.layers import Layer, Treatment, make_layer
 from studio.masks import MAX_GROWTH, check_fillable, grown
+from studio.models.inpaint import wide
 from studio.originals import CPU, paper_of
 from studio.padding import padded
 from studio.provenance import ENHANCED, PARTLY_GENERATED, Provenance
@@ -30,7 +33,8 @@ from studio.raster.opening import Picture
 from studio.suggestion import Suggestion, detect
 
 TOOL = "restore"
-NETWORK = "network"
+NETWORK, AUTO = "network", "auto"
+BY_NETWORK = (AUTO, NETWORK)
 CLASSICAL = tuple(FILLS.names())
 MIN_SIDE = 64  # px; a network sees no less, be the picture smaller
 
@@ -39,7 +43,10 @@ MIN_SIDE = 64  # px; a network sees no less, be the picture smaller
 class RestoreSettings(Config):
     """What the restore tab's controls say of one fill."""
 
-    method: str = setting(NETWORK, "network, or a classical fill", choices=[NETWORK, *CLASSICAL])
+    method: str = setting(
+        AUTO, "auto: the network, and patches of the same picture in holes too wide for it; or one of these alone",
+        choices=[AUTO, NETWORK, *CLASSICAL],
+    )
     grow: int = setting(
         0, "how far the mask is grown; shrunk if below 0", low=-MAX_GROWTH, high=MAX_GROWTH, unit="px"
     )
@@ -58,7 +65,7 @@ class Restorer:
 
     def check(self, settings: RestoreSettings = RestoreSettings()) -> None:
         """Load what the settings need. Raises StudioError for a model that is missing, damaged or of another kind."""
-        if settings.method == NETWORK:
+        if settings.method in BY_NETWORK:
             self._inpainter()
 
     def check_detector(self) -> None:
@@ -88,20 +95,22 @@ class Restorer:
         if mask.shape != picture.pixels.shape[:2]:
             sizes = "the mask has {1} x {0} px and the picture {2} x {3}".format(*mask.shape, *picture.size)
             raise ImageError(f"{sizes}; make them the same")
-        wide = grown(mask, settings.grow)
-        if not wide.any():
+        area = grown(mask, settings.grow)
+        if not area.any():
             raise ImageError("the mask is empty (0 px): there is nothing to restore; paint what is to be filled")
-        check_fillable(wide)
-        made: dict[str, Any] = {**settings.to_dict(), "area_px": int(wide.sum())}
-        if settings.method == NETWORK:
+        check_fillable(area)
+        made: dict[str, Any] = {**settings.to_dict(), "area_px": int(area.sum())}
+        if settings.method in BY_NETWORK:
             model = self._inpainter()
             fill, device = self._by_network(model), self.engine.device
+            if settings.method == AUTO and getattr(model.network, "narrow", False):
+                fill = _with_patches(fill)
             made |= {"model": public_name(model), "model_sha256": model.info.sha256, "licence": model.info.licence}
         else:
             fill, device = FILLS.get(settings.method), CPU
         canvas = Pixels(picture.pixels, device, paper_of(picture))
-        filled = fill_holes(canvas, wide, fill, meter(int(wide.sum()), progress, cancelled))
-        return make_layer(picture, wide, filled, settings.feather, made)
+        filled = fill_holes(canvas, area, fill, meter(int(area.sum()), progress, cancelled))
+        return make_layer(picture, area, filled, settings.feather, made)
 
     def _inpainter(self) -> LoadedModel:
         try:
@@ -130,6 +139,19 @@ class Restorer:
             return found[:, :, :height, :width]
 
         return fill
+
+
+def _with_patches(fill: Fill) -> Fill:
+    """Wide holes filled with patches of the picture, the others by `fill`."""
+
+    def both(picture: Tensor, mask: Tensor) -> Tensor:
+        broad = wide(mask.float()) > 0
+        narrow = mask & ~broad
+        if narrow.any():
+            picture = torch.where(narrow, fill(picture, mask), picture)
+        return exemplars(picture, broad)
+
+    return both
 
 
 @dataclass(frozen=True)

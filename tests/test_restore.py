@@ -66,7 +66,7 @@ def test_it_says_what_made_the_layer() -> None:
     photo = picture(blobs(90, 121))
     by_network = restorer().fill(photo, damage())
     assert by_network.made == {
-        "method": "network", "grow": 0, "feather": 0, "area_px": int(damage().sum()), "model": "inpaint",
+        "method": "auto", "grow": 0, "feather": 0, "area_px": int(damage().sum()), "model": "inpaint",
         "model_sha256": "ab" * 32, "licence": "CC0-1.0",
     }
     made = provenance(Treatment(photo).with_layer(by_network))
@@ -110,10 +110,30 @@ def test_masks_that_cannot_be_filled(mask: np.ndarray, kind: type, sentence: str
 
 def test_models_that_are_missing_or_of_another_kind() -> None:
     bare = Restorer(TinyEngine())
-    with pytest.raises(UnknownName, match=r"no model named 'inpaint'; .*--method biharmonic\|ns\|telea$"):
+    with pytest.raises(UnknownName, match=r"no model named 'inpaint'; .*--method biharmonic\|ns\|patches\|telea$"):
         bare.check()
     bare.check(RestoreSettings(method="telea"))
     with pytest.raises(UnknownName, match=r"no model named 'damage'; .*--mask FILE$"):
         bare.check_detector()
     with pytest.raises(CapabilityError, match="with filling in what is missing, which 'damage' lacks"):
         Restorer(TinyEngine(damage=DarkDetector()), model="damage").check()
+
+
+def test_by_width_cracks_are_the_networks_and_wide_holes_are_patches() -> None:
+    """Of a network that says that it is for narrow ones; another fills all."""
+    image = picture(blobs(90, 121))
+    mask = np.zeros((90, 121), bool)
+    mask[10:12, 5:100] = mask[40:70, 40:80] = True
+    able, soft = (TinyEngine(inpaint=MeanInpainter()) for _ in range(2))
+    with soft.use("inpaint") as model:
+        model.network.narrow = True
+    both, alone = (
+        Restorer(soft).fill(image, mask, RestoreSettings(method=method)).pixels.astype(int)
+        for method in ("auto", "network")
+    )
+    patches = Restorer(soft).fill(image, mask, RestoreSettings(method="patches")).pixels.astype(int)
+    narrow, broad = np.s_[0:2, 0:95, :3], np.s_[35:55, 40:70, :3]  # of the layer, which begins at 10, 5
+    assert np.abs(both - alone)[narrow].max() <= 1 < np.abs(both - alone)[broad].mean()
+    assert np.abs(both - patches)[broad].mean() < np.abs(alone - patches)[broad].mean()
+    by_default = Restorer(able).fill(image, mask).pixels
+    assert np.array_equal(by_default, Restorer(able).fill(image, mask, RestoreSettings(method="network")).pixels)

@@ -41,7 +41,7 @@ def add_restore_arguments(parser: argparse.ArgumentParser) -> None:
     add_arguments(parser, RestoreSettings)
     add_arguments(parser, SuggestSettings)
     parser.add_argument(
-        "--model", default="inpaint", metavar="NAME|FILE", help="of --method network (default inpaint)"
+        "--model", default="inpaint", metavar="NAME|FILE", help="of --method auto and network (default inpaint)"
     )
     parser.add_argument("--detector", default="damage", metavar="NAME", help="of --mask auto (default damage)")
     parser.add_argument("--tratteggio", action="store_true", help="draw what is filled in strokes that can be told")

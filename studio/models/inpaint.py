@@ -184,6 +184,7 @@ class InpaintNetwork(nn.Module):
     """It is an Inpainter (studio/capabilities.py). Sides are multiples of 8."""
 
     multiple = MULTIPLE
+    narrow = True  # what it paints into wide holes is soft
 
     def __init__(self, config: InpaintConfig = InpaintConfig()) -> None:
         super().__init__()

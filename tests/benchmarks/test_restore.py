@@ -12,7 +12,8 @@ from benchmarks.cases import HOLES
 from benchmarks.detecting import find_all, print_found
 from benchmarks.enlarging import enlarge_all, noisy, print_made, small, upscalers, worn
 from benchmarks.inpainting import (
-    CLASSICAL, MEASURES, OURS, Record, beside_classical, fill_all, fillers, means, network_times, print_fills,
+    ALONE, CLASSICAL, MEASURES, OURS, Record, beside_classical, fill_all, fillers, means, network_times,
+    print_fills,
 )
 from benchmarks.ncnn_peers import PeerMissing, RealESRGAN, Waifu2xCleaner, Waifu2xUpscaler, bordered, missing
 from benchmarks.restore import main
@@ -44,7 +45,7 @@ def record(contender: str, psnr: float, distance: float, ms: float = 1.0, **abou
 
 def test_everyone_fills_the_hole_and_nothing_else() -> None:
     everyone = fillers(TinyEngine(inpaint=MeanInpainter()), "inpaint")
-    assert list(everyone) == [OURS, *CLASSICAL.values()]
+    assert list(everyone) == [OURS, ALONE, *CLASSICAL.values()]
     records, rows = fill_all({"a/0": lambda: noise(96)}, everyone, NoJudge(), [64, 96], 2, sheet_side=96)
     assert len(records) == 2 * 2 * len(HOLES) * len(everyone)
     assert {r["SSIM"] for r in records} == {0.0}  # what differs outside of the hole

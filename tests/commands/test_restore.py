@@ -174,13 +174,13 @@ def test_a_folder_is_done_to_its_end(cli: Callable, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--mask", "MASK", "--out", "out.png"), r"no model named 'inpaint'; .*--method biharmonic\|ns\|telea$"),
+        (("--mask", "MASK", "--out", "out.png"), r"no model named 'inpaint'; .*--method biharmonic\|ns\|patches\|telea$"),
         (("--mask", "auto", "--method", "ns", "--out", "out.png"), r"no model named 'damage'; .*--mask FILE$"),
         (("--mask", "ALL", "--method", "ns", "--out", "out.png"), "the mask covers 100% of the picture"),
         (("--mask", "none.png", "--method", "ns", "--out", "out.png"), "there is no picture none.png"),
         (("--mask", "SMALL", "--method", "ns", "--out", "out.png"), "the mask has 9 x 9 px and the picture 83 x 60"),
         (("--mask", "MASK", "--method", "ns", "--out", "out.bmp"), "out.bmp does not end in one of .png"),
-        (("--mask", "MASK", "--method", "magic", "--out", "out.png"), "method='magic' is not one of network"),
+        (("--mask", "MASK", "--method", "magic", "--out", "out.png"), "method='magic' is not one of auto, network"),
         (("--mask", "MASK", "--method", "ns", "--grow", "99", "--out", "out.png"), "grow=99 is outside -64..64 px"),
         (("--mask", "MASK", "--model", "x.pth", "--out", "out.png"), "x.pth cannot be read"),
     ],

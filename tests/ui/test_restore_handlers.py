@@ -177,7 +177,7 @@ def test_the_fill_is_the_networks(visitor: Visitor) -> None:
     assert np.array_equal(pixels(fetched(visitor, "save", **settings)), flat)
     told = visitor.handlers.layers(visitor.ask(**settings))["layers"]
     layer = {
-        "id": settings["layers"][0], "method": "network", "model": "inpaint", "area_px": 150, "licence": "CC0-1.0",
+        "id": settings["layers"][0], "method": "auto", "model": "inpaint", "area_px": 150, "licence": "CC0-1.0",
     }
     assert told == [layer]
 
@@ -329,7 +329,7 @@ def test_a_session_comes_back_with_every_step(visitor: Visitor) -> None:
     file = fetched(visitor, "session", {"states": {"past": past, "future": future}}, **settings, note="n")
     session = load_session(io.BytesIO(file))
     assert [len(session.history.past), len(session.history.future)] == [2, 1]
-    assert session.note == "n" and session.history.present.layers[0].made["method"] == "network"
+    assert session.note == "n" and session.history.present.layers[0].made["method"] == "auto"
     other = Visitor(visitor.handlers, desk="b2" * 16)
     info = other.send(file, "wall" + SUFFIX)
     assert info["kind"] == "session" and info["present"] == 2
@@ -466,10 +466,10 @@ def test_many_without_a_detector_need_masks(visitor: Visitor, services: Restorin
 
 def test_without_networks_the_classical_fills_work_and_the_rest_says_so(visitor: Visitor, monkeypatch: Any) -> None:
     monkeypatch.setattr(Restoring, "networks", False)
-    for method in ("telea", "ns", "biharmonic"):
+    for method in ("telea", "ns", "biharmonic", "patches"):
         settings = filled(visitor, method=method)
         assert np.array_equal(outside(pixels(fetched(visitor, "save", **settings))), outside(blobs(HEIGHT, WIDTH, 1)))
-    with pytest.raises(CapabilityError, match="choose biharmonic, Telea or Navier-Stokes"):
+    with pytest.raises(CapabilityError, match="choose patches, biharmonic, Telea or Navier-Stokes"):
         begin(visitor, "fill", work=settings["work"], mask=settings["work"])
     for job, words in (("suggest", "paint the mask by hand"), ("enlarge", "that cleans and enlarges is installed")):
         with pytest.raises(CapabilityError, match=words):

@@ -7,7 +7,7 @@ from studio.config import Config, setting
 from studio.errors import SettingError
 from studio.layers import MAX_LAYERS
 from studio.masks import MAX_GROWTH
-from studio.restore import CLASSICAL, NETWORK, RestoreSettings
+from studio.restore import AUTO, CLASSICAL, NETWORK, RestoreSettings
 from studio.ui.desks import FILE
 
 FORMATS = ("png", "tiff", "webp", "jpeg")
@@ -31,7 +31,7 @@ class RestoreControls(Config):
     proposal: str = setting("", "where damage was suggested, a file")
     threshold: float = setting(0.5, "how likely damage must be to be proposed", low=0.02, high=0.98)
     ignored: tuple[str, ...] = setting((), "kinds of damage that are not proposed")
-    method: str = setting(NETWORK, "network, or a classical fill", choices=[NETWORK, *CLASSICAL])
+    method: str = setting(AUTO, "auto, network, or a classical fill", choices=[AUTO, NETWORK, *CLASSICAL])
     grow: int = setting(0, "how far the mask is grown", low=-MAX_GROWTH, high=MAX_GROWTH, unit="px")
     feather: int = setting(0, "how far a fill fades in within the mask", low=0, high=MAX_FEATHER, unit="px")
     strokes: str = setting("no", "whether fills are drawn as visible strokes", choices=["no", "yes"])

@@ -15,7 +15,7 @@ from studio.formats.spandrel import SUFFIXES, facts_of
 from studio.inventory import noted_facts
 from studio.library import networks
 from studio.recent import Recent
-from studio.restore import NETWORK, Restorer
+from studio.restore import BY_NETWORK, Restorer
 from studio.ui.components.live import Answer
 from studio.ui.desks import Kept, MissingFile
 from studio.ui.handlers.restore_controls import RestoreControls
@@ -36,13 +36,13 @@ class RestoreNetworks:
 
     def restorer(self, desk: str, controls: RestoreControls) -> Restorer:
         """Raises CapabilityError where the settings' network is not installed, MissingFile where its file is gone."""
-        if controls.method == NETWORK and controls.network:
+        if controls.method in BY_NETWORK and controls.network:
             path = self._file(self.at_hand(desk, controls.network))
             return self._brought.get(("fills", path), lambda: Restorer(self.services.engine, path, self._detector()))
         installed = self.services.models("inpaint")
-        if controls.method == NETWORK and controls.model not in installed:
+        if controls.method in BY_NETWORK and controls.model not in installed:
             lack = f"no network named {controls.model!r} that fills is installed"
-            raise CapabilityError(f"{lack}; choose biharmonic, Telea or Navier-Stokes")
+            raise CapabilityError(f"{lack}; choose patches, biharmonic, Telea or Navier-Stokes")
         model = controls.model if controls.model in installed else ""
         return self._installed.get(model, lambda: Restorer(self.services.engine, model, self._detector()))
 

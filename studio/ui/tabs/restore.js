@@ -118,7 +118,7 @@ hooks.lights = () => {
 let listed = "", pending = "", networks = "";
 hooks.changed = () => {
   box.classList.toggle("masked", Boolean(current.mask));
-  if (!has.fills && !current.network && current.method === "network") {
+  if (!has.fills && !current.network && ["auto", "network"].includes(current.method)) {
     set({ method: props.classical });
     tell(statusLine, t("restore.no_network"));
   }

@@ -8,7 +8,7 @@ import gradio as gr
 
 from studio.errors import StudioError
 from studio.formats.spandrel import SUFFIXES
-from studio.restore import NETWORK, TOOL
+from studio.restore import AUTO, NETWORK, TOOL
 from studio.session import SUFFIX
 from studio.ui.components.controls import Controls, menu_follows, say, translated
 from studio.ui.components.live import connect, data_url
@@ -22,7 +22,7 @@ ORDER = 30
 TITLE = "restore.title"
 _SCRIPT = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 _GRID_PX = 4096  # longest side of a mask; larger pictures get a coarser one
-_METHODS = ("biharmonic", "ns", "telea")  # without a network, the best first
+_METHODS = ("biharmonic", "patches", "ns", "telea")  # without a network, the best first
 _KEYS = {  # as restore.js, brush.js and stage.js have them
     "O": "open", "D": "suggest", "M": "brush", "F": "fill", "V": "peek", "+ − 0": "zoom", "S": "save", "Z Y": "undo",
     "← →": "turn",
@@ -62,7 +62,7 @@ def _fill(controls: Controls, d: RestoreControls, networks: list[str]) -> None:
         if not networks:
             say("p", "restore.no_network", "no-network")
         controls.menu("model", d.model, networks, visible=len(networks) > 1, allow_custom_value=True)
-        controls.choice("method", d.method, [NETWORK, *_METHODS])
+        controls.choice("method", d.method, [AUTO, NETWORK, *_METHODS], info=text("restore.method_info"))
         controls.slider("grow", -8, 16, d.grow, 1, info=text("restore.grow_info"))
         controls.slider("feather", 0, 16, d.feather, 1, info=text("restore.feather_info"))
         _brought(controls, "fills")

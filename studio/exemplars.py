@@ -1,0 +1,191 @@
+"""Holes filled with what is elsewhere in the picture: texture goes on as texture, where a smooth surface would blur.
+
+After Wexler et al. 2007 ("Space-Time Completion of Video"): every patch that touches a hole looks for its like among those
+that are whole, and pixels become the mean of what the found patches say, again and again, from a small picture to the full
+one. The likes are looked for as in PatchMatch (Barnes et al. 2009, "PatchMatch: A Randomized Correspondence Algorithm for
+Structural Image Editing"), for all patches at once: good ones are handed on to neighbours, and tried around at random.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from studio.coarse import doubled, halved
+
+REACH = 3  # px; patches are 7 x 7
+MIN_SIDE = 24  # px; smaller pictures hold too few patches to choose from
+ROUNDS = 8, 3  # of looking and painting, at the smallest and at the full size
+SEARCHES = 3  # for each painting
+NEARBY = 12  # px; how far around a like is searched that comes from a smaller picture
+TRUST = 1.25  # how much less a pixel counts with every px that it lies deeper in the hole
+BEYOND = 1e9  # a distance that no patch has
+
+
+def exemplars(picture: Tensor, mask: Tensor) -> Tensor:
+    """picture [1, C, H, W] in [-1, 1], mask [1, 1, H, W] bool, not all True -> the picture with its holes filled.
+
+    Random numbers are the same every time. Where no patch is whole the surroundings go on smoothly.
+    """
+    if not mask.any():
+        return picture
+    sizes = [(torch.where(mask, 0.0, picture.float()).cpu(), mask.cpu())]
+    while sizes[-1][1].any() and min(sizes[-1][0].shape[2:]) >= 2 * MIN_SIDE:
+        sizes.append(halved(*sizes[-1]))
+    random = torch.Generator().manual_seed(0)
+    filled, likes = _complete(_smooth(*sizes[-1]), sizes[-1][1], None, ROUNDS[0], random)
+    for depth, (x, holes) in reversed(list(enumerate(sizes[:-1]))):
+        guess = torch.where(holes, doubled(filled, *x.shape[2:]), x)
+        filled, likes = _complete(guess, holes, likes, ROUNDS[0] if depth else ROUNDS[1], random)
+    return torch.where(mask, filled.to(picture), picture)
+
+
+def _smooth(x: Tensor, mask: Tensor) -> Tensor:
+    """The smallest picture, if its holes are still there: the mean of their surroundings grows into them."""
+    weight = (~mask).to(x.dtype)
+    while (weight == 0).any():
+        near = F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), 3, 1)
+        around = F.avg_pool2d(F.pad(x * weight, (1, 1, 1, 1)), 3, 1) / near.clamp(min=1e-6)
+        x = torch.where(weight > 0, x, around)
+        weight = ((weight > 0) | (near > 0)).to(x.dtype)
+    return x
+
+
+@dataclass
+class _Patches:
+    """A picture's patches, by the places of their centres in the picture with a border of REACH px."""
+
+    pixels: Tensor  # [(H + 2 R) * (W + 2 R), C]
+    trust: Tensor  # [the same]
+    whole: Tensor  # bool [the same]: centres of patches that are known and within the picture
+    width: int  # W + 2 R
+    around: Tensor  # int64 [49]: from a centre to the pixels of its patch
+
+    @classmethod
+    def of(cls, x: Tensor, mask: Tensor) -> "_Patches":
+        r = REACH
+        unknown = F.pad(mask.float(), (r, r, r, r), value=1.0)
+        touched = F.max_pool2d(unknown, 2 * r + 1, 1, r) > 0
+        trust = F.pad(TRUST ** -_depth(mask), (r, r, r, r), value=0.0)
+        width = x.shape[3] + 2 * r
+        line = torch.arange(-r, r + 1)
+        around = (line[:, None] * width + line).flatten()
+        patches = cls(torch.empty(0), trust.flatten(), ~touched.flatten(), width, around)
+        patches.show(x)
+        return patches
+
+    def show(self, x: Tensor) -> None:
+        """Another picture [1, C, H, W] of that size."""
+        self.pixels = F.pad(x, (REACH,) * 4, mode="replicate")[0].flatten(1).t().contiguous()
+
+    def picture(self, pixels: Tensor) -> Tensor:
+        """[places, C] -> [1, C, H, W], without the border."""
+        return pixels.t().unflatten(1, (-1, self.width))[None, :, REACH:-REACH, REACH:-REACH]
+
+    def place(self, y: Tensor, x: Tensor) -> Tensor:
+        return (y + REACH) * self.width + x + REACH
+
+    def told(self, before: Tensor, y: Tensor, x: Tensor, otherwise: Tensor) -> Tensor:
+        """Of places y [N], x [N] the likes [N] by those at half the size [2, h, w], where that gives a whole patch."""
+        old = before[:, y // 2, x // 2]
+        new = 2 * old + torch.stack([y % 2, x % 2])
+        height, width = len(self.trust) // self.width - 2 * REACH, self.width - 2 * REACH
+        inside = (old[0] >= 0) & (new[0] < height) & (new[1] < width)
+        place = torch.where(inside, self.place(new[0], new[1]), otherwise)
+        return torch.where(self.whole[place], place, otherwise)
+
+    def apart(self, targets: Tensor, likes: Tensor) -> Tensor:
+        """Mean squared difference [N] of the patches at targets [N] and at likes [N], each pixel as it is trusted."""
+        places = targets[:, None] + self.around
+        trust = self.trust[places]
+        squares = (self.pixels[places] - self.pixels[likes[:, None] + self.around]).square().sum(dim=2)
+        return (trust * squares).sum(dim=1) / trust.sum(dim=1).clamp(min=1e-6)
+
+
+def _depth(mask: Tensor) -> Tensor:
+    """How far inside of a hole each pixel lies, in px; 0 outside."""
+    deep, left = torch.zeros_like(mask, dtype=torch.float32), mask.float()
+    while left.any():
+        deep += left
+        left = -F.max_pool2d(-left, 3, 1, 1)
+        if deep.max() > 40:  # it counts for nothing by then
+            break
+    return deep
+
+
+def _complete(
+    x: Tensor, mask: Tensor, before: Tensor | None, rounds: int, random: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """A guess x [1, C, H, W] with its holes painted anew, and the likes as places [2, H, W]: y, x; none without any.
+
+    before: the likes at half the size.
+    """
+    patches = _Patches.of(x, mask)
+    sources = patches.whole.nonzero()[:, 0]
+    if not len(sources) or not mask.any():
+        return x, None
+    rim = F.max_pool2d(mask.float(), 2 * REACH + 1, 1, REACH)[0, 0] > 0
+    y, x_ = rim.nonzero().unbind(1)
+    likes = sources[torch.randint(len(sources), [len(y)], generator=random)]
+    search, around = _Search(patches, patches.place(y, x_), random), max(x.shape[2:]) // 2
+    if before is not None:
+        likes, around = patches.told(before, y, x_, likes), NEARBY
+    for _ in range(rounds):
+        likes, apart = search.run(likes, around)
+        x = torch.where(mask, patches.picture(_vote(patches, search.targets, likes, apart)), x)
+        patches.show(x)
+    places = torch.full((2, *x.shape[2:]), -1)
+    places[0, y, x_], places[1, y, x_] = likes // patches.width - REACH, likes % patches.width - REACH
+    return x, places
+
+
+class _Search:
+    """Looks for the likes of all targets at once."""
+
+    def __init__(self, patches: _Patches, targets: Tensor, random: torch.Generator) -> None:
+        self.patches, self.targets, self.random = patches, targets, random
+        self.row = torch.full((len(patches.whole),), -1)
+        self.row[targets] = torch.arange(len(targets))
+        self.height = len(patches.whole) // patches.width
+
+    def run(self, likes: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+        """Better likes [N], none farther from the last ones than reach px, and how far they are [N]."""
+        apart = self.patches.apart(self.targets, likes)
+        for _ in range(SEARCHES):
+            for step in (1, -1, self.patches.width, -self.patches.width):
+                rows = self.row[self.targets + step]
+                likes, apart = self._better(likes, apart, likes[rows] - step, rows >= 0)
+            radius = reach
+            while radius >= 1:
+                y, x = likes // self.patches.width, likes % self.patches.width
+                jump = torch.randint(-radius, radius + 1, (2, len(likes)), generator=self.random)
+                y = (y + jump[0]).clamp(0, self.height - 1)
+                x = (x + jump[1]).clamp(0, self.patches.width - 1)
+                likes, apart = self._better(likes, apart, y * self.patches.width + x)
+                radius //= 2
+        return likes, apart
+
+    def _better(
+        self, likes: Tensor, apart: Tensor, others: Tensor, offered: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        others = others.clamp(0, len(self.patches.whole) - 1)
+        usable = self.patches.whole[others] if offered is None else self.patches.whole[others] & offered
+        rows = usable.nonzero()[:, 0]
+        found = torch.full_like(apart, BEYOND)
+        found[rows] = self.patches.apart(self.targets[rows], others[rows])
+        closer = found < apart
+        return torch.where(closer, others, likes), torch.where(closer, found, apart)
+
+
+def _vote(patches: _Patches, targets: Tensor, likes: Tensor, apart: Tensor) -> Tensor:
+    """What the likes say of every pixel, the nearer ones more: [(H + 2 R) * (W + 2 R), C]."""
+    spread = apart.kthvalue(math.ceil(0.75 * len(apart))).values.clamp(min=1e-6)
+    weight = torch.exp(-apart / (2 * spread)) * (patches.trust[targets] + 1e-3)
+    sums = torch.zeros_like(patches.pixels)
+    total = torch.zeros(len(patches.pixels))
+    for step in patches.around.tolist():
+        sums.index_add_(0, targets + step, patches.pixels[likes + step] * weight[:, None])
+        total.index_add_(0, targets + step, weight)
+    return sums / total.clamp(min=1e-9)[:, None]
