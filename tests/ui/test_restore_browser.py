@@ -250,7 +250,7 @@ def test_a_network_from_a_file_says_its_licence(visit: RestoreVisit, tmp_path: P
     visit.says(line, "big.safetensors")
     page.click(f"{line} button")
     page.wait_for_function(f"{LIVE}.settings.enlarger === ''")
-    assert not page.is_visible(line)
+    page.wait_for_selector(line, state="hidden")
 
 
 def test_each_picture_keeps_its_own_fills(visit: RestoreVisit) -> None:

@@ -20,9 +20,12 @@ const written = (one) => {
 };
 const byTraining = (a, b) => (a.run === b.run ? b.kimg - a.kimg || b.changed - a.changed : written(b) - written(a));
 
-async function listModels() {
+let lists = 0, newest = null;
+const listModels = () => (newest = listAs(++lists));
+async function listAs(number) {
   const answer = await ask("models");
   if (!answer) return;
+  if (number !== lists) return newest; // an older list may lack what was just renamed
   models = answer.models;
   put(find(".shelf-total"), props.own ? t("models.total", { size: megabytes(answer.bytes) }) : "");
   if (!byKey(chosen)) chosen = models.length ? keyOf(models.find(({ opens }) => opens) ?? models[0]) : "";
@@ -178,6 +181,7 @@ function factsOf(one) {
   ];
 }
 
+let doomed = null; // what the question names
 Object.assign(actions, {
   open: () => openIn(about ?? byKey(chosen)),
   rename: () => {
@@ -190,14 +194,14 @@ Object.assign(actions, {
   },
   rename_not: () => { find(".about-rename").hidden = true; find("[data-do=rename]").focus(); },
   delete: () => {
-    const one = byKey(chosen);
+    const one = doomed = byKey(chosen);
     put(find(".about-sure span"), t("models.sure", { name: one.name, size: megabytes(one.bytes) }));
     find(".about-sure").hidden = false;
     find(".about-rename").hidden = true;
     find("[data-do=delete_not]").focus();
   },
   delete_not: () => { find(".about-sure").hidden = true; find("[data-do=delete]").focus(); },
-  delete_sure: () => removeAll([byKey(chosen)]),
+  delete_sure: () => removeAll([doomed]),
   to_publish: () => { publishing(byKey(chosen).name); enter("publish", true); },
 });
 find(".about-rename").addEventListener("submit", async (event) => {
