@@ -1,9 +1,10 @@
 """Holes filled with what is elsewhere in the picture: texture goes on as texture, where a smooth surface would blur.
 
-After Wexler et al. 2007 ("Space-Time Completion of Video"): every patch that touches a hole looks for its like among those
-that are whole, and pixels become the mean of what the found patches say, again and again, from a small picture to the full
-one. The likes are looked for as in PatchMatch (Barnes et al. 2009, "PatchMatch: A Randomized Correspondence Algorithm for
-Structural Image Editing"), for all patches at once: good ones are handed on to neighbours, and tried around at random.
+After Wexler et al. 2007 ("Space-Time Completion of Video"): every patch that touches a hole looks for its like among
+those that are whole, and pixels become the mean of what the found patches say, again and again, from a small picture to
+the full one. The likes are looked for as in PatchMatch (Barnes et al. 2009, "PatchMatch: A Randomized Correspondence
+Algorithm for Structural Image Editing"), for all patches at once: good ones are handed on to neighbours, and tried
+around at random.
 """
 
 import math

@@ -33,7 +33,8 @@ def evaluate_model(
     """What `evaluate_generator`, `evaluate_style` or `evaluate_restoration` measures, by the figures' names.
 
     `samples` are generated pictures (none: 5000), pairs of a photo and a painting (none: 60) or pictures to restore
-    (none: 48); `styles` is where the paintings are. `save` writes all into the checkpoint's model.json and card. Raises StudioError.
+    (none: 48); `styles` is where the paintings are. `save` writes all into the checkpoint's model.json and card.
+    Raises StudioError.
     """
     if samples is not None and samples < MIN_SAMPLES:
         raise SettingError(f"samples={samples} is below {MIN_SAMPLES}, the fewest that can be compared")

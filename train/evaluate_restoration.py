@@ -1,4 +1,4 @@
-"""Measure networks that restore, on pictures held out of their training and damaged on purpose, beside what is simplest.
+"""Measure networks that restore, on pictures held out of their training and damaged on purpose, beside plain ways.
 
 Figures whose names begin with "biharmonic-", "bicubic-" or "noisy-" are of filling a hole as a smooth surface, of plain
 enlarging, and of leaving the noise alone.

@@ -3,11 +3,11 @@
 A convolution in the spectrum sees the whole picture at once, which is what a large hole needs. What departs from
 LaMa:
 
-* The hole is filled as a smooth surface first, and the network draws on top of that. Tone and colour are right before it
-  has learned anything, and a crack is filled as well as by biharmonic inpainting.
+* The hole is filled as a smooth surface first, and the network draws on top of that. Tone and colour are right before
+  it has learned anything, and a crack is filled as well as by biharmonic inpainting.
 * The Fourier convolutions draw where a hole is wide, and are left out where none is. What a crack hides is a few pixels
-  away, and an eighth of the side knows nothing of single pixels: cracks are left to the plain residual blocks at half of
-  the side which end the network. Wide holes get their details there, too.
+  away, and an eighth of the side knows nothing of single pixels: cracks are left to the plain residual blocks at half
+  of the side which end the network. Wide holes get their details there, too.
 * Every size of the way down is added again on the way up, as in a U-Net: beside a hole there is texture to keep.
 * No batch normalisation: a window of a large picture is filled as it would be in a batch of its own.
 * For CPUs: most of the work is at an eighth of the side; 1x1 convolutions, which are slow there where channels lie
@@ -138,7 +138,8 @@ class DetailBlock(nn.Module):
 class Details(nn.Sequential):
     """x [N, in, H, W], sides even -> what is to be added to the picture [N, 3, H, W]; nothing as it begins.
 
-    It works at half of the side with each four pixels as channels (Shi et al. 2016, arXiv:1609.05158): no pixel is lost.
+    It works at half of the side with each four pixels as channels (Shi et al. 2016, arXiv:1609.05158): no pixel is
+    lost.
     """
 
     def __init__(self, inside: int, channels: int, blocks: int) -> None:

@@ -174,7 +174,10 @@ def test_a_folder_is_done_to_its_end(cli: Callable, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--mask", "MASK", "--out", "out.png"), r"no model named 'inpaint'; .*--method biharmonic\|ns\|patches\|telea$"),
+        (
+            ("--mask", "MASK", "--out", "out.png"),
+            r"no model named 'inpaint'; .*--method biharmonic\|ns\|patches\|telea$",
+        ),
         (("--mask", "auto", "--method", "ns", "--out", "out.png"), r"no model named 'damage'; .*--mask FILE$"),
         (("--mask", "ALL", "--method", "ns", "--out", "out.png"), "the mask covers 100% of the picture"),
         (("--mask", "none.png", "--method", "ns", "--out", "out.png"), "there is no picture none.png"),

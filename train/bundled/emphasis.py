@@ -3,9 +3,9 @@
     python -m train.bundled.emphasis checkpoints/style --data PHOTOS --styles PAINTINGS
 
 A network that was trained on small crops gives back less of a style than it was told, above all of its strokes, which
-the middle layers of the VGG respond to. Told more of them and less of the grain, it comes nearer. The factors are looked
-for one layer at a time, with the photos and paintings that the network was trained on, painted as the studio paints them:
-no held-out picture has a say.
+the middle layers of the VGG respond to. Told more of them and less of the grain, it comes nearer. The factors are
+looked for one layer at a time, with the photos and paintings that the network was trained on, painted as the studio
+paints them: no held-out picture has a say.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Finds from which answer on a detector should take each kind of damage for damage, and writes that into its model.json.
+"""Finds from which answer on a detector should take each kind of damage for damage, for its model.json.
 
     python -m train.bundled.thresholds checkpoints/damage --data PICTURES
 
-A detector that is trained to miss little is sure too soon. For each class the threshold with the highest F1 is taken, within
-2 px, on pictures that the network was trained on, aged as it has not seen them: no held-out picture has a say.
+A detector that is trained to miss little is sure too soon. For each class the threshold with the highest F1 is taken,
+within 2 px, on pictures that the network was trained on, aged as it has not seen them: no held-out picture has a say.
 """
 
 import argparse

@@ -16,7 +16,10 @@ from studio.checkpoint import ModelInfo, save_checkpoint
 from studio.models.vgg import LAYERS, VGGConfig, VGGEncoder
 from train.data import open_pictures
 
-BLOCKS = ("block1/layers/conv2d", "block1/layers/conv2d_1", "block2/layers/conv2d", "block2/layers/conv2d_1", "block3/layers/conv2d")
+BLOCKS = (
+    "block1/layers/conv2d", "block1/layers/conv2d_1", "block2/layers/conv2d", "block2/layers/conv2d_1",
+    "block3/layers/conv2d",
+)
 MEAN_BGR = (104.00699, 116.66877, 122.67892)
 PHOTOS, SIDE = 64, 256
 CARD = """---
@@ -47,7 +50,9 @@ def main() -> None:
     network = read(a.weights)
     photos = open_pictures(a.photos, SIDE, 3)
     rescale(network, photos.load(list(range(min(PHOTOS, len(photos))))).float() / 127.5 - 1)
-    info = ModelInfo("vgg", VGGConfig().to_dict(), "", title="vgg", licence="MIT", data="ImageNet, then BSDS500", kimg=0.0)
+    info = ModelInfo(
+        "vgg", VGGConfig().to_dict(), "", title="vgg", licence="MIT", data="ImageNet, then BSDS500", kimg=0.0
+    )
     save_checkpoint(a.out, info, network, CARD)
 
 
@@ -61,7 +66,8 @@ def read(path: Path) -> VGGEncoder:
             weight = torch.from_numpy(file[f"{block}/vars/0"][()]).permute(3, 2, 0, 1)
             bias = torch.from_numpy(file[f"{block}/vars/1"][()])
             if layer == LAYERS[0]:
-                # 127.5 * (x + 1) - mean, folded in. At the border the published net pads with the mean, this one with grey.
+                # 127.5 * (x + 1) - mean, folded in. At the border the published net pads with the mean, this one with
+                # grey.
                 bias = bias + (weight * (127.5 - torch.tensor(MEAN_BGR))[None, :, None, None]).sum(dim=(1, 2, 3))
                 weight = weight.flip(1) * 127.5
             getattr(network, f"{layer}_weight").copy_(weight)
