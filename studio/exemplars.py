@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from studio.coarse import doubled, halved
+from studio.masks import depths
+from studio.nn.prefill import diffuse
 
 REACH = 3  # px; patches are 7 x 7
 MIN_SIDE = 24  # px; smaller pictures hold too few patches to choose from
@@ -22,6 +24,7 @@ ROUNDS = 8, 3  # of looking and painting, at the smallest and at the full size
 SEARCHES = 3  # for each painting
 NEARBY = 12  # px; how far around a like is searched that comes from a smaller picture
 TRUST = 1.25  # how much less a pixel counts with every px that it lies deeper in the hole
+DEEP = 40  # px; what lies deeper counts for nothing
 BEYOND = 1e9  # a distance that no patch has
 
 
@@ -35,23 +38,12 @@ def exemplars(picture: Tensor, mask: Tensor) -> Tensor:
     sizes = [(torch.where(mask, 0.0, picture.float()).cpu(), mask.cpu())]
     while sizes[-1][1].any() and min(sizes[-1][0].shape[2:]) >= 2 * MIN_SIDE:
         sizes.append(halved(*sizes[-1]))
-    random = torch.Generator().manual_seed(0)
-    filled, likes = _complete(_smooth(*sizes[-1]), sizes[-1][1], None, ROUNDS[0], random)
+    random, (x, holes) = torch.Generator().manual_seed(0), sizes[-1]
+    filled, likes = _complete(diffuse(x, holes.float()), holes, None, ROUNDS[0], random)
     for depth, (x, holes) in reversed(list(enumerate(sizes[:-1]))):
         guess = torch.where(holes, doubled(filled, *x.shape[2:]), x)
         filled, likes = _complete(guess, holes, likes, ROUNDS[0] if depth else ROUNDS[1], random)
     return torch.where(mask, filled.to(picture), picture)
-
-
-def _smooth(x: Tensor, mask: Tensor) -> Tensor:
-    """The smallest picture, if its holes are still there: the mean of their surroundings grows into them."""
-    weight = (~mask).to(x.dtype)
-    while (weight == 0).any():
-        near = F.avg_pool2d(F.pad(weight, (1, 1, 1, 1)), 3, 1)
-        around = F.avg_pool2d(F.pad(x * weight, (1, 1, 1, 1)), 3, 1) / near.clamp(min=1e-6)
-        x = torch.where(weight > 0, x, around)
-        weight = ((weight > 0) | (near > 0)).to(x.dtype)
-    return x
 
 
 @dataclass
@@ -59,8 +51,8 @@ class _Patches:
     """A picture's patches, by the places of their centres in the picture with a border of REACH px."""
 
     pixels: Tensor  # [(H + 2 R) * (W + 2 R), C]
-    trust: Tensor  # [the same]
-    whole: Tensor  # bool [the same]: centres of patches that are known and within the picture
+    trust: Tensor  # [(H + 2 R) * (W + 2 R)]: how much a pixel counts, from 0 to 1
+    whole: Tensor  # bool [(H + 2 R) * (W + 2 R)]: centres of patches that are known and within the picture
     width: int  # W + 2 R
     around: Tensor  # int64 [49]: from a centre to the pixels of its patch
 
@@ -69,7 +61,8 @@ class _Patches:
         r = REACH
         unknown = F.pad(mask.float(), (r, r, r, r), value=1.0)
         touched = F.max_pool2d(unknown, 2 * r + 1, 1, r) > 0
-        trust = F.pad(TRUST ** -_depth(mask), (r, r, r, r), value=0.0)
+        deep = torch.from_numpy(depths(mask[0, 0].numpy(), DEEP)).float()
+        trust = F.pad(TRUST**-deep, (r, r, r, r), value=0.0)
         width = x.shape[3] + 2 * r
         line = torch.arange(-r, r + 1)
         around = (line[:, None] * width + line).flatten()
@@ -103,17 +96,6 @@ class _Patches:
         trust = self.trust[places]
         squares = (self.pixels[places] - self.pixels[likes[:, None] + self.around]).square().sum(dim=2)
         return (trust * squares).sum(dim=1) / trust.sum(dim=1).clamp(min=1e-6)
-
-
-def _depth(mask: Tensor) -> Tensor:
-    """How far inside of a hole each pixel lies, in px; 0 outside."""
-    deep, left = torch.zeros_like(mask, dtype=torch.float32), mask.float()
-    while left.any():
-        deep += left
-        left = -F.max_pool2d(-left, 3, 1, 1)
-        if deep.max() > 40:  # it counts for nothing by then
-            break
-    return deep
 
 
 def _complete(
