@@ -140,6 +140,11 @@ def depths(mask: np.ndarray, most: int) -> np.ndarray:
     return found
 
 
+def opened(mask: np.ndarray, side: int) -> np.ndarray:
+    """[H, W] bool: where squares of `side` px, an odd number, fit into the mask; beyond the edges it goes on."""
+    return cv2.morphologyEx(as_levels(mask), cv2.MORPH_OPEN, np.ones((side, side), np.uint8)) > 0
+
+
 def as_levels(mask: np.ndarray) -> np.ndarray:
     """uint8 [H, W], 255 where the mask is."""
     return mask.astype(np.uint8) * 255

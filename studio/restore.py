@@ -23,8 +23,8 @@ from studio.exemplars import exemplars
 from studio.fills import FILLS, Fill
 from studio.holes import fill_holes
 from studio.layers import Layer, Treatment, make_layer
-from studio.masks import MAX_GROWTH, check_fillable, grown
-from studio.models.inpaint import wide
+from studio.masks import MAX_GROWTH, check_fillable, grown, opened
+from studio.models.inpaint import WIDE, wide
 from studio.originals import CPU, paper_of
 from studio.padding import padded
 from studio.provenance import ENHANCED, PARTLY_GENERATED, Provenance
@@ -105,6 +105,7 @@ class Restorer:
             fill, device = self._by_network(model), self.engine.device
             if settings.method == AUTO and getattr(model.network, "narrow", False):
                 fill = _with_patches(fill)
+                made["patches_px"] = int(opened(area, WIDE).sum())
             made |= {"model": public_name(model), "model_sha256": model.info.sha256, "licence": model.info.licence}
         else:
             fill, device = FILLS.get(settings.method), CPU

@@ -127,10 +127,9 @@ def test_by_width_cracks_are_the_networks_and_wide_holes_are_patches() -> None:
     able, soft = (TinyEngine(inpaint=MeanInpainter()) for _ in range(2))
     with soft.use("inpaint") as model:
         model.network.narrow = True
-    both, alone = (
-        Restorer(soft).fill(image, mask, RestoreSettings(method=method)).pixels.astype(int)
-        for method in ("auto", "network")
-    )
+    layers = [Restorer(soft).fill(image, mask, RestoreSettings(method=method)) for method in ("auto", "network")]
+    both, alone = (layer.pixels.astype(int) for layer in layers)
+    assert layers[0].made["patches_px"] == 30 * 40 and "patches_px" not in layers[1].made
     patches = Restorer(soft).fill(image, mask, RestoreSettings(method="patches")).pixels.astype(int)
     narrow, broad = np.s_[0:2, 0:95, :3], np.s_[35:55, 40:70, :3]  # of the layer, which begins at 10, 5
     assert np.abs(both - alone)[narrow].max() <= 1 < np.abs(both - alone)[broad].mean()

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from studio.capabilities import Inpainter
+from studio.masks import opened
 from studio.models.inpaint import (
     WIDE, FourierBlock, InpaintConfig, InpaintNetwork, Mixing, SpectralTransform, wide,
 )
@@ -98,7 +100,9 @@ def test_an_untrained_network_fills_a_smooth_surface() -> None:
 def test_holes_are_wide_where_they_are_so_both_ways() -> None:
     mask = hole(64, 80, slice(0, 64), slice(4, 4 + WIDE - 1)) + hole(64, 80, slice(20, 20 + WIDE), slice(40, 70))
     assert torch.equal(wide(mask), hole(64, 80, slice(20, 20 + WIDE), slice(40, 70)))
+    assert np.array_equal(opened(mask[0, 0].numpy() > 0, WIDE), wide(mask)[0, 0].numpy() > 0)
     corner = hole(64, 80, slice(0, 6), slice(70, 80))
+    assert np.array_equal(opened(corner[0, 0].numpy() > 0, WIDE), corner[0, 0].numpy() > 0)
     assert torch.equal(wide(corner), corner), "what is beyond the edge is no more known than a hole"
 
 
