@@ -1,9 +1,10 @@
 """What each recipe learns in the same time: Lite0-KID and recall at equal wall-clock, beside the peers' trainers.
 
-    python -m benchmarks.recipes --data calligraphy=DIR nebulae=DIR --seconds 1800
+    python -m benchmarks.recipes --data calligraphy=DIR nebulae=DIR --seconds 600 1200 1800
 
 The contenders train in turn, a slice of the time each and then again from the front, so that a slow spell of the
-machine hits all alike; each slice ends after a whole step. Ours are the presets that ship, through the training
+machine hits all alike; each slice ends after a whole step. On a processor the time is the processor's own, which other
+work on the machine takes from nobody: with one thread (`OMP_NUM_THREADS=1`) it is what a quiet core's clock shows. Ours are the presets that ship, through the training
 loop with its states and its running mean. The peers are their packages' networks, losses and optimisers, stepped as
 in peers.py, with the augmentation that their command lines choose: none in stylegan2-pytorch, and in
 lightweight-gan one for up to half of the pictures. Their running means begin after 20,000 steps, days away on a
@@ -16,18 +17,20 @@ import functools
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.peers import PEERS, LightweightGAN, Peer, PeerMissing, StyleGAN2Pytorch
 from benchmarks.timing import table, verdict, write_json
 from studio.device import choose_device
 from studio.errors import DataError, StudioError
+from studio.images import grid, save_picture, to_pil
 from studio.nn.features import FeatureNetwork, feature_network
 from studio.runfolder import RunFolder
 from train.data import Pictures, batches, open_pictures
@@ -39,6 +42,7 @@ from train.recipes import RECIPES, LoopConfig
 from train.run import build_recipe
 
 PRESETS = {"stylegan2": "small-computer", "fastgan": "few-pictures", "r3gan": "steady", "dcgan": "first-look"}
+SHOWN = 16  # pictures a contender, on the sheet
 PEER_BATCH = 8  # their trainers add up 30 and 40 pictures a step; more and smaller steps learn faster in a short time
 EMA_IMAGES, EMA_RAMPUP = 10_000, 0.05  # half-life of the peers' running means: the defaults of ours
 AIM = 0.7  # our best KID over the better peer's, at most
@@ -62,11 +66,12 @@ class Contender(ABC):
 
     name: str
     seconds = 0.0
+    clock: Callable[[], float] = staticmethod(time.perf_counter)
 
     def train_for(self, seconds: float) -> None:
-        begun = time.perf_counter()
+        begun = self.clock()
         self.work(seconds)
-        self.seconds += time.perf_counter() - begun
+        self.seconds += self.clock() - begun
 
     @abstractmethod
     def work(self, seconds: float) -> None:
@@ -96,8 +101,7 @@ class Ours(Contender):
 
     def work(self, seconds: float) -> None:
         self.run.clear_requests()
-        deadline = time.perf_counter() + seconds
-        run = _StopsAt(self.run.path, deadline)
+        run = _StopsAt(self.run.path, self.clock, self.clock() + seconds)
         train(self.recipe, self.config, self.pictures, run, self.accelerator, lambda line: None)
 
     @property
@@ -111,14 +115,15 @@ class Ours(Contender):
 class _StopsAt(RunFolder):
     """A run that is asked to stop once a time has come, but not before its first step."""
 
-    def __init__(self, path: Path, deadline: float) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float], deadline: float) -> None:
         super().__init__(path)
+        object.__setattr__(self, "clock", clock)
         object.__setattr__(self, "deadline", deadline)
         object.__setattr__(self, "begun", False)
 
     @property
     def stop_requested(self) -> bool:
-        over = self.begun and time.perf_counter() > self.deadline
+        over = self.begun and self.clock() > self.deadline
         object.__setattr__(self, "begun", True)
         return over
 
@@ -135,10 +140,10 @@ class Theirs(Contender):
         self.learned = [(network, copy.deepcopy(network).eval().requires_grad_(False)) for network in networks]
 
     def work(self, seconds: float) -> None:
-        deadline = time.perf_counter() + seconds
+        deadline = self.clock() + seconds
         for network, _ in self.learned:
             network.train()
-        while time.perf_counter() < deadline:
+        while self.clock() < deadline:
             images, _ = next(self.reals)
             # both packages' pictures are in [0, 1]
             reals = (images.expand(-1, 3, -1, -1) + 1) / 2
@@ -194,6 +199,8 @@ def contenders(names: Sequence[str], pictures: Pictures, folder: Path, device: t
                 found.append(Theirs(PEERS[name](pictures.resolution, device), pictures))
             else:
                 found.append(Ours(name, pictures, folder, device))
+            if device.type == "cpu":
+                found[-1].clock = time.process_time
         except PeerMissing as error:
             print(f"without {name}: {error}", flush=True)
     return found
@@ -216,17 +223,32 @@ def score(racer: Contender, real: Tensor, grey: bool, samples: int, network: Fea
     return Score(racer.name, racer.seconds, racer.kimg, figure("KID"), figure("recall"), figure("precision"))
 
 
-def race(title: str, data: Path, names: Sequence[str], arguments: argparse.Namespace) -> list[Score]:
-    """All contenders on one set of pictures, best first."""
+def race(
+    title: str, data: Path, names: Sequence[str], arguments: argparse.Namespace
+) -> tuple[list[Score], dict[str, Tensor]]:
+    """All contenders on one set of pictures: scores at every mark, best first, and what each draws in the end.
+
+    Those are pictures [SHOWN, C, R, R] in [-1, 1] by name, and real ones in front.
+    """
     device = choose_device(arguments.device)
     pictures = open_pictures(data, arguments.resolution, arguments.channels.get(title, 3))
+    grey = pictures.channels == 1
     network = feature_network("lite0", device)
-    real = real_features(pictures, fixed_shuffle(pictures, arguments.samples), network)
+    places = fixed_shuffle(pictures, arguments.samples)
+    real = real_features(pictures, places, network)
+    shown = {"real": pictures.load(places[:SHOWN]).float() / 127.5 - 1}
     with tempfile.TemporaryDirectory() as folder:
         racers = contenders(names, pictures, Path(folder), device)
-        compete(racers, arguments.seconds, arguments.slice)
-        scores = [score(racer, real, pictures.channels == 1, arguments.samples, network) for racer in racers]
-    return sorted(scores, key=lambda one: one.kid)
+        scores: list[Score] = []
+        for mark in sorted(arguments.seconds):
+            compete(racers, mark, arguments.slice)
+            now = [score(racer, real, grey, arguments.samples, network) for racer in racers]
+            scores += now
+            show(f"{title}, {mark:g} s", sorted(now, key=lambda one: one.kid))
+        for racer in racers:
+            drawn = next(racer.draw(SHOWN)).cpu()
+            shown[racer.name] = drawn.mean(dim=1, keepdim=True) if grey else drawn
+    return scores, shown
 
 
 def show(title: str, scores: Sequence[Score]) -> None:
@@ -238,7 +260,14 @@ def show(title: str, scores: Sequence[Score]) -> None:
     ours, theirs = [s for s in scores if s.name not in PEERS], [s for s in scores if s.name in PEERS]
     if ours and theirs:
         share = ours[0].kid / theirs[0].kid
-        print(f"our best over the better peer: {share:.2f} in KID  {verdict(share, AIM, at_most=True)}\n")
+        print(f"our best over the better peer: {share:.2f} in KID  {verdict(share, AIM, at_most=True)}")
+    print(flush=True)
+
+
+def sheet(shown: Mapping[str, Tensor]) -> Image.Image:
+    """A row of pictures for each name, in the order given."""
+    rows = [row.expand(-1, 3, -1, -1) for row in shown.values()]
+    return to_pil(grid(torch.cat(rows), SHOWN))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -248,11 +277,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--grey", nargs="*", default=["calligraphy"], metavar="NAME", help="sets that are grey (default calligraphy)"
     )
     parser.add_argument("--only", nargs="+", default=[*PRESETS, *PEERS], metavar="NAME", help="some contenders")
-    parser.add_argument("--seconds", type=float, default=1800, help="each contender's time on each set (default 1800)")
+    parser.add_argument(
+        "--seconds", type=float, nargs="+", default=[1800.0], metavar="S",
+        help="each contender's time on each set, and times on the way to measure at as well (default 1800)",
+    )
     parser.add_argument("--slice", type=float, default=120, help="seconds until the next one's turn (default 120)")
     parser.add_argument("--resolution", type=int, default=64)
     parser.add_argument("--samples", type=int, default=1000, help="pictures on each side (default 1000)")
     parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write what each draws in the end, a row each below real ones"
+    )
     parser.add_argument("--json", type=Path, help="write all figures here")
     arguments = parser.parse_args(argv)
     arguments.channels = {name: 1 for name in arguments.grey}
@@ -260,12 +295,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"no contender named {unknown[0]!r}; known: {', '.join([*PRESETS, *PEERS])}")
     try:
-        found = {}
+        found, shown = {}, {}
         for title, data in _sets(arguments.data).items():
-            found[title] = race(title, data, arguments.only, arguments)
-            show(title, found[title])
+            found[title], drawn = race(title, data, arguments.only, arguments)
+            shown |= {f"{title}/{name}": pictures for name, pictures in drawn.items()}
     except StudioError as error:
         parser.error(str(error))
+    if arguments.sheet:
+        save_picture(arguments.sheet, sheet(shown))
     if arguments.json:
         write_json(arguments.json, {title: [asdict(one) for one in scores] for title, scores in found.items()})
 

@@ -1,14 +1,17 @@
 """Everybody gets the same time, and ours is the loop itself."""
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from benchmarks import recipes
-from benchmarks.recipes import PRESETS, Contender, Ours, Score, compete, show
+from benchmarks.recipes import PRESETS, SHOWN, Contender, Ours, Score, compete, contenders, show
 from tests.train.conftest import fill
 from train.data import open_pictures
 from train.presets import bundled
@@ -66,6 +69,29 @@ def test_the_aim_compares_the_best_with_the_better_peer(
     found = {"dcgan": kid, "lightweight-gan": 0.1, "stylegan2": 0.2, "stylegan2-pytorch": 0.3}
     show("set", [score(name, value) for name, value in found.items()])
     assert f"our best over the better peer: {kid / 0.1:.2f} in KID  aim <= 0.7: {word}" in capsys.readouterr().out
+
+
+def test_other_work_on_the_machine_takes_no_time_from_ours(tmp_path: Path) -> None:
+    pictures = open_pictures(fill(tmp_path / "data", [f"{i}.png" for i in range(8)]), 16, 1)
+    (ours,) = contenders(["dcgan"], pictures, tmp_path, torch.device("cpu"))
+    clock, waits = ours.clock, iter([0.0, 0.0])
+    assert clock is time.process_time
+    ours.clock = lambda: clock() + next(waits, 1e6)  # all but its first two looks come when the time is over
+    ours.train_for(1000)
+    assert ours.kimg * 1000 == ours.config.batch and ours.seconds > 1e5
+
+
+def test_measures_on_the_way_and_shows_what_was_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = fill(tmp_path / "data", [f"{i}.png" for i in range(20)])
+    common = ["--data", f"grey={data}", "--grey", "grey", "--only", "dcgan", "--resolution", "16", "--samples", "12"]
+    written = ["--sheet", str(tmp_path / "s.png"), "--json", str(tmp_path / "s.json")]
+    recipes.main([*common, "--seconds", "0.05", "0.01", *written])
+    first, second = json.loads((tmp_path / "s.json").read_text())["grey"]
+    assert first["seconds"] < second["seconds"] and 0 < first["kimg"] < second["kimg"]
+    with Image.open(tmp_path / "s.png") as sheet:
+        assert sheet.size == (SHOWN * 16, 2 * 16)
+    printed = capsys.readouterr().out
+    assert printed.index("grey, 0.01 s") < printed.index("grey, 0.05 s")
 
 
 def test_what_cannot_be_raced(capsys: pytest.CaptureFixture[str]) -> None:
