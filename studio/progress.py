@@ -3,6 +3,7 @@
     progress = Progress(run)
     progress.read()                       # again and again; takes in what was appended
     progress.series("loss_G", 400)        # (kimg, values), at most 400 points, spikes kept
+    progress.trend("loss_G", 120)         # (kimg, means), 120 points of what noise would hide
 """
 
 import json
@@ -168,6 +169,19 @@ class Progress:
             places = thin(values, points)
             kimg = [self._kimg[found.places[place]] for place in places]
         return kimg, values[places].tolist()
+
+    def trend(self, name: str, points: int = 120) -> tuple[list[float], list[float]]:
+        """(kimg, means) of `points` equal stretches of a series, at the middle tick of each; empty for one with fewer
+        values than two a stretch, which has no noise to hide in.
+        """
+        with self._lock:
+            found = self._series.get(name, _Series())
+            values = np.array(found.values)
+            if len(values) < 2 * points:
+                return [], []
+            edges = np.linspace(0, len(values), points + 1).round().astype(np.int64)
+            kimg = [self._kimg[found.places[middle]] for middle in ((edges[:-1] + edges[1:] - 1) // 2).tolist()]
+        return kimg, (np.add.reduceat(values, edges[:-1]) / np.diff(edges)).tolist()
 
 
 def thin(values: np.ndarray, points: int) -> np.ndarray:

@@ -108,6 +108,18 @@ def test_a_hundred_thousand_ticks_become_few_points_and_a_spike_stays(run: RunFo
     assert (kimg[0], kimg[-1]) == (0.01, 1000.0)
 
 
+def test_a_trend_shows_what_noise_hides(run: RunFolder) -> None:
+    lines = [tick(step) | {"loss": step / 1000 + 5 * (-1) ** step} for step in range(1, 1001)]
+    append(run, "".join(json.dumps(line) + "\n" for line in lines))
+    progress = Progress(run)
+    progress.read()
+    kimg, means = progress.trend("loss", 10)
+    assert kimg == [pytest.approx((100 * i + 50) / 100) for i in range(10)]
+    assert means == [pytest.approx(i / 10 + 0.0505) for i in range(10)]
+    assert progress.trend("loss", 500)[1] == [pytest.approx(i / 500 + 0.0015) for i in range(500)]
+    assert progress.trend("loss", 501) == progress.trend("unknown", 1) == ([], [])
+
+
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 7, 100, 1001])
 @pytest.mark.parametrize("points", [4, 5, 10])
 def test_thinning_keeps_ends_and_extremes_within_its_number(n: int, points: int) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from studio.files import write_json
 from studio.jobs import Jobs
+from studio.runfolder import RunFolder
 from studio.ui.i18n import messages
 from tests.ui.conftest import serving
 from tests.ui.test_browser import Visit
@@ -238,6 +240,31 @@ def test_a_large_folder_is_picked_while_the_page_stays_alive(visit: TrainVisit) 
     page.wait_for_selector(".pictures-invite:not([hidden])")
     page.wait_for_timeout(500)
     assert page.evaluate("document.querySelectorAll('.pictures-sets button').length") == had
+
+
+def test_a_hundred_thousand_ticks_can_be_read(visit: TrainVisit, jobs: Jobs) -> None:
+    """Behind the means of noisy values lie the values themselves, whose one spike is seen; new ticks come in."""
+    run = RunFolder(jobs.root / "long")
+    run.path.mkdir(parents=True)
+    write_json(run.config_path, {"version": 1, "recipe": "dcgan", "data": "/far", "settings": {"resolution": 16}})
+    line = lambda i: {"tick": i, "step": i, "kimg": i / 100, "loss_G": 50.0 if i == 61_234 else 2 + (-1) ** i}
+    run.progress_path.write_text("".join(json.dumps(line(i)) + "\n" for i in range(1, 100_001)))
+    run.write_exit("stopped", "stopped at 1000 kimg", 1000.0)
+    page = visit.page
+    page.reload()
+    visit.ready()
+    page.click("[role=tab][data-room=runs]")
+    page.click(".run:has-text('long')")
+    page.wait_for_selector(".chart path.chart-faint", timeout=TRAINING_MS)
+    extent = "(style) => document.querySelector(`.chart path.${style}`).getBBox().height"
+    assert page.evaluate(extent, "chart-faint") > 100 > page.evaluate(extent, "chart-line-0:not(.chart-faint)")
+    assert page.inner_text(".chart-entry") == f"{EN['train.line_loss_G']} 2"
+
+    # what a trainer adds is drawn
+    for i in range(100_001, 100_006):
+        run.append_progress(line(i) | {"loss_D": 1.0})
+        page.wait_for_timeout(200)
+    page.wait_for_selector(f".chart-entry:has-text('{EN['train.line_loss_D']} 1')", timeout=TRAINING_MS)
 
 
 def test_how_pictures_fit_is_chosen_where_it_is_seen(visit: TrainVisit, flowers: Path) -> None:

@@ -22,7 +22,7 @@ from studio.runfolder import RunFolder
 from studio.ui.handlers import train_runs
 from studio.ui.handlers.train import TrainHandlers
 from studio.ui.handlers.train_pictures import MAX_ARRIVING
-from studio.ui.handlers.train_runs import MOMENTS, POINTS
+from studio.ui.handlers.train_runs import MOMENTS, POINTS, TREND
 from studio.ui.i18n import messages
 from studio.ui.services import Services
 from studio.ui.tabs import train as tab
@@ -336,7 +336,7 @@ def test_a_run_tells_each_page_what_it_has_not_heard(handlers: TrainHandlers) ->
     first = handlers.runs.follow({"run": "night", "have": {}})
     assert (first["recipe"], first["side"], first["total"], first["pictures"]) == ("dcgan", 16, 8.0, 40)
     assert first["series"]["loss_G"] == ([1.0, 2.0, 3.0], [1.0, 0.5, 0.33333])
-    assert set(first["series"]) == {"loss_G", "images_per_s"}
+    assert set(first["series"]) == {"loss_G", "images_per_s"} and first["trends"]["loss_G"] == ([], [])
     assert first["samples"] == [1.0, 2.0, 3.0]
     assert first["settings"] == {"resolution": 16, "kimg": 8.0}
     have = {"ticks": first["stamp"], "samples": first["timeline"], "log": -1}
@@ -370,6 +370,8 @@ def test_a_run_of_very_many_ticks_is_told_in_few_points(
     assert max(told["series"]["value_3"][1]) == 99.5 and min(told["series"]["value_7"][1]) == -99.5
     assert [line[0][0] for line in told["series"].values()] == [0.001] * 20
     assert [line[0][-1] for line in told["series"].values()] == [20.0] * 20
+    assert {len(line[0]) for line in told["trends"].values()} == {TREND}
+    assert max(told["trends"]["value_3"][1]) < 1  # one spike among 167 ticks
     assert len(told["samples"]) == MOMENTS and (told["samples"][0], told["samples"][-1]) == (1.0, 103.0)
     assert told["samples"] == sorted(set(told["samples"]))
     assert len(json.dumps(told)) < 200_000

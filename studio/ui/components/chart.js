@@ -25,6 +25,9 @@
     return Math.abs(x) >= 1e4 || Math.abs(x) < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(3)));
   }
 
+  /** What of a line is read: its trend, where it has one. */
+  const read = ({ points, trend }) => (trend?.length ? trend : points);
+
   /** The place in `points`, ordered by x, that is nearest to x. */
   function nearest(points, x) {
     let low = 0, high = points.length - 1;
@@ -37,8 +40,9 @@
   }
 
   /**
-   * Make `box` a chart called `title`. `show(series, from, to)` draws series = [{name, points: [[x, y]]}], each
+   * Make `box` a chart called `title`. `show(series, from, to)` draws series = [{name, points: [[x, y]], trend}], each
    * ordered by x, where x goes at least from..to; `unit` is x's. Lines keep the colour of their place in the list.
+   * Where a line has a `trend` of points, that is drawn and read, and the line itself lies behind all, faintly.
    */
   atelier.chart = (box, { title, unit, zero = false }) => {
     const head = document.createElement("p"), name = document.createElement("b");
@@ -74,13 +78,15 @@
         const place = { x: outside ? width - 2 : px(x), y: HEIGHT - 5, "text-anchor": outside ? "end" : "middle" };
         return drawn("text", place, last ? `${short(x)} ${unit}` : short(x));
       });
-      const lines = series.map(({ points }, i) => {
+      const drawLine = (points, i, style) => {
         if (points.length === 1) return dot(points[0], i, 2.5);
         const path = points.map(([x, y], k) => `${k ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
-        return drawn("path", { class: `chart-line-${i}`, d: path });
-      });
+        return drawn("path", { class: `${style} chart-line-${i}`, d: path });
+      };
+      const behind = series.flatMap(({ points, trend }, i) => (trend?.length ? [drawLine(points, i, "chart-faint")] : []));
+      const lines = series.map((line, i) => drawLine(read(line), i, ""));
       svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-      svg.replaceChildren(...grid, ...axis, ...lines);
+      svg.replaceChildren(...grid, ...axis, ...behind, ...lines);
       mark();
     }
 
@@ -92,7 +98,7 @@
     function mark() {
       for (const old of svg.querySelectorAll(".chart-mark")) old.remove();
       const at = cursor === null ? Infinity : cursor;
-      const values = series.map((line) => ({ ...line, point: line.points[nearest(line.points, at)] }));
+      const values = series.map((line) => ({ ...line, point: read(line)[nearest(read(line), at)] }));
       const known = values.filter(({ point }) => point);
       legend.replaceChildren(...values.flatMap(({ name, point }, i) => {
         if (!point) return [];
@@ -123,7 +129,7 @@
     });
     for (const end of ["pointerleave", "blur"]) svg.addEventListener(end, () => { cursor = null; mark(); });
     svg.addEventListener("keydown", (event) => {
-      const longest = series.reduce((best, { points }) => (points.length > best.length ? points : best), []);
+      const longest = series.map(read).reduce((best, points) => (points.length > best.length ? points : best), []);
       if (!longest.length) return;
       const i = nearest(longest, cursor ?? Infinity), by = event.shiftKey ? 10 : 1;
       const next = { ArrowLeft: i - by, ArrowRight: i + by, Home: 0, End: longest.length - 1 }[event.key];

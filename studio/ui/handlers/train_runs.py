@@ -24,6 +24,7 @@ from studio.ui.components.live import Answer, data_url
 from studio.ui.handlers.train_pictures import Pictures, jpeg
 
 POINTS = 400  # of a line in a chart
+TREND = 120  # means that are drawn over a line of twice as many values and more
 MOMENTS = 1000  # of the timeline of samples
 LONG_S = 10.0  # a longer timeline is looked through again at most this often: that takes most of a second
 WARNINGS = 4  # the latest
@@ -90,6 +91,7 @@ class Runs:
         if have.get("ticks") != stamp:
             names = [name for name in progress.names() if name not in _NO_LINES]
             answer["series"] = {name: _short(progress.series(name, POINTS)) for name in names}
+            answer["trends"] = {name: _short(progress.trend(name, TREND)) for name in names}
         if have.get("samples") != answer["timeline"]:
             answer["samples"] = [sample.kimg for sample in samples.shown]
         if type(have.get("log")) is int and have["log"] != -1:

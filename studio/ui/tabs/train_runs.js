@@ -160,7 +160,7 @@ function showRun(answer) {
   find(".watched-buttons [data-do=like]").hidden = !facts.settings || !recipes.has(facts.recipe);
   showWarnings(facts.warnings ?? []);
   if (answer.samples) showTimeline(answer.samples);
-  if (answer.series) showCharts(answer.series);
+  if (answer.series) showCharts(answer.series, answer.trends);
   showUse();
   showPairs();
   put(find(".watched-details .command"), facts.command || t("train.by_hand"));
@@ -320,10 +320,11 @@ Object.assign(actions, {
 
 // ---- charts
 
-function showCharts(series) {
+function showCharts(series, trends) {
   const findLine = (name) => Object.keys(series).filter((key) => key === name || key.endsWith(`-${name}`));
   const label = (key) => told(`train.line_${key.split("-").at(-1)}`, key);
-  const line = (key) => ({ name: label(key), points: series[key][0].map((x, i) => [x, series[key][1][i]]) });
+  const paired = ([xs, ys]) => xs.map((x, i) => [x, ys[i]]);
+  const line = (key) => ({ name: label(key), points: paired(series[key]), trend: paired(trends[key]) });
   const to = Math.max(facts.kimg || 0, ...Object.values(series).map(([kimg]) => kimg.at(-1) ?? 0));
   for (const { name, lines, zero } of CHARTS) {
     const found = lines.flatMap(findLine).filter((key) => series[key][0].length);
