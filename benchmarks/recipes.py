@@ -4,7 +4,8 @@
 
 The contenders train in turn, a slice of the time each and then again from the front, so that a slow spell of the
 machine hits all alike; each slice ends after a whole step. On a processor the time is the processor's own, which other
-work on the machine takes from nobody: with one thread (`OMP_NUM_THREADS=1`) it is what a quiet core's clock shows. Ours are the presets that ship, through the training
+work on the machine takes from nobody: with one thread (`OMP_NUM_THREADS=1`) it is what a quiet core's clock shows. With
+`--folder` the race is kept: what was interrupted goes on, and who was added catches up. Ours are the presets that ship, through the training
 loop with its states and its running mean. The peers are their packages' networks, losses and optimisers, stepped as
 in peers.py, with the augmentation that their command lines choose: none in stylegan2-pytorch, and in
 lightweight-gan one for up to half of the pictures. Their running means begin after 20,000 steps, days away on a
@@ -14,6 +15,7 @@ processor: they get ours instead, to their advantage.
 import argparse
 import copy
 import functools
+import json
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -40,6 +42,7 @@ from train.metrics import evaluate, extract
 from train.presets import bundled
 from train.recipes import RECIPES, LoopConfig
 from train.run import build_recipe
+from train.state import load_state
 
 PRESETS = {"stylegan2": "small-computer", "fastgan": "few-pictures", "r3gan": "steady", "dcgan": "first-look"}
 SHOWN = 16  # pictures a contender, on the sheet
@@ -62,16 +65,29 @@ class Score:
 
 
 class Contender(ABC):
-    """Trains when it is told to, and draws what it has learned."""
+    """Trains when it is told to, draws what it has learned, and stays in a folder from slice to slice."""
 
-    name: str
-    seconds = 0.0
     clock: Callable[[], float] = staticmethod(time.perf_counter)
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = json.loads(self._record.read_text()) if self._record.exists() else {"seconds": 0.0, "scores": {}}
+        self.seconds: float = kept["seconds"]
+        self.scores: dict[str, dict] = kept["scores"]  # by mark, in seconds
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "race.json"
 
     def train_for(self, seconds: float) -> None:
         begun = self.clock()
         self.work(seconds)
         self.seconds += self.clock() - begun
+        self.keep()
+
+    def keep(self) -> None:
+        write_json(self._record, {"seconds": self.seconds, "scores": self.scores})
 
     @abstractmethod
     def work(self, seconds: float) -> None:
@@ -95,9 +111,12 @@ class Ours(Contender):
         never = dict(kimg=1e6, tick_kimg=1000.0, sample_ticks=10_000, keep_ticks=0, holdout=0.0)
         sizes = dict(resolution=pictures.resolution, channels=pictures.channels)
         self.config: LoopConfig = kind.settings.from_dict({**preset.settings, **sizes, **never})
-        self.name, self.pictures, self.run = name, pictures, RunFolder(folder / name)
+        super().__init__(name, folder)
+        self.pictures, self.run = pictures, RunFolder(folder)
         self.accelerator = Accelerator(cpu=device.type == "cpu")
         self.recipe = build_recipe(kind, self.config, pictures, self.accelerator.device)
+        if self.run.states():
+            load_state(self.run.states()[-1], self.recipe)
 
     def work(self, seconds: float) -> None:
         self.run.clear_requests()
@@ -131,13 +150,29 @@ class _StopsAt(RunFolder):
 class Theirs(Contender):
     """A peer, stepped on the same pictures. Its networks see three channels; grey pictures are repeated."""
 
-    def __init__(self, peer: Peer, pictures: Pictures) -> None:
-        self.peer, self.name = peer, peer.name
-        self.steps = 0
-        self.reals = batches(pictures, 0, PEER_BATCH, SEED)
+    def __init__(self, peer: Peer, pictures: Pictures, folder: Path) -> None:
+        super().__init__(peer.name, folder)
+        self.peer, self.steps = peer, 0
         networks = (peer.gan.S, peer.gan.G) if isinstance(peer, StyleGAN2Pytorch) else (peer.gan.G,)
         _augment_as_its_trainer(peer, len(pictures))
         self.learned = [(network, copy.deepcopy(network).eval().requires_grad_(False)) for network in networks]
+        if self._state.exists():
+            state = torch.load(self._state, map_location=peer.device, weights_only=True)
+            self.steps = state["steps"]
+            for part, values in zip(self._parts(), state["parts"]):
+                part.load_state_dict(values)
+        self.reals = batches(pictures, self.steps * PEER_BATCH, PEER_BATCH, SEED)
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / "state.pt"
+
+    def _parts(self) -> list:
+        return [self.peer.gan, self.peer.gan.G_opt, self.peer.gan.D_opt, *(mean for _, mean in self.learned)]
+
+    def keep(self) -> None:
+        torch.save({"steps": self.steps, "parts": [part.state_dict() for part in self._parts()]}, self._state)
+        super().keep()
 
     def work(self, seconds: float) -> None:
         deadline = self.clock() + seconds
@@ -196,9 +231,9 @@ def contenders(names: Sequence[str], pictures: Pictures, folder: Path, device: t
         torch.manual_seed(SEED)
         try:
             if name in PEERS:
-                found.append(Theirs(PEERS[name](pictures.resolution, device), pictures))
+                found.append(Theirs(PEERS[name](pictures.resolution, device), pictures, folder / name))
             else:
-                found.append(Ours(name, pictures, folder, device))
+                found.append(Ours(name, pictures, folder / name, device))
             if device.type == "cpu":
                 found[-1].clock = time.process_time
         except PeerMissing as error:
@@ -213,14 +248,22 @@ def compete(racers: Sequence[Contender], seconds: float, slice_s: float) -> None
             racer.train_for(min(slice_s, seconds - racer.seconds))
 
 
-def score(racer: Contender, real: Tensor, grey: bool, samples: int, network: FeatureNetwork) -> Score:
-    """real: features of real pictures [N, dim]; grey: what a peer draws in colour is judged
-    as grey, as the reals are.
+def score(
+    racer: Contender, mark: float, real: Tensor, grey: bool, samples: int, network: FeatureNetwork
+) -> Score:
+    """What it has learned by `mark` seconds, measured once and kept.
+
+    real: features of real pictures [N, dim]; grey: what a peer draws in colour is judged as grey, as the reals are.
     """
+    if found := racer.scores.get(f"{mark:g}"):
+        return Score(**found)
     shown = (x.mean(dim=1, keepdim=True) if grey else x for x in racer.draw(samples))
     values = evaluate(real, extract(shown, network), network.name)
     figure = lambda name: values[next(key for key in values if key.endswith(name))]
-    return Score(racer.name, racer.seconds, racer.kimg, figure("KID"), figure("recall"), figure("precision"))
+    found = Score(racer.name, racer.seconds, racer.kimg, figure("KID"), figure("recall"), figure("precision"))
+    racer.scores[f"{mark:g}"] = asdict(found)
+    racer.keep()
+    return found
 
 
 def race(
@@ -237,12 +280,12 @@ def race(
     places = fixed_shuffle(pictures, arguments.samples)
     real = real_features(pictures, places, network)
     shown = {"real": pictures.load(places[:SHOWN]).float() / 127.5 - 1}
-    with tempfile.TemporaryDirectory() as folder:
-        racers = contenders(names, pictures, Path(folder), device)
+    with tempfile.TemporaryDirectory() as passing:
+        racers = contenders(names, pictures, (arguments.folder or Path(passing)) / title, device)
         scores: list[Score] = []
         for mark in sorted(arguments.seconds):
             compete(racers, mark, arguments.slice)
-            now = [score(racer, real, grey, arguments.samples, network) for racer in racers]
+            now = [score(racer, mark, real, grey, arguments.samples, network) for racer in racers]
             scores += now
             show(f"{title}, {mark:g} s", sorted(now, key=lambda one: one.kid))
         for racer in racers:
@@ -288,6 +331,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="write what each draws in the end, a row each below real ones"
     )
+    parser.add_argument("--folder", type=Path, help="keep the race here, and go on with what is kept")
     parser.add_argument("--json", type=Path, help="write all figures here")
     arguments = parser.parse_args(argv)
     arguments.channels = {name: 1 for name in arguments.grey}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks import recipes
@@ -20,8 +21,9 @@ from train.presets import bundled
 class Clock(Contender):
     """Works for exactly the time it is given, or a step more."""
 
-    def __init__(self, name: str, step_s: float, times: list[tuple[str, float]]) -> None:
-        self.name, self.step_s, self.times = name, step_s, times
+    def __init__(self, name: str, folder: Path, step_s: float, times: list[tuple[str, float]]) -> None:
+        super().__init__(name, folder)
+        self.step_s, self.times = step_s, times
 
     def train_for(self, seconds: float) -> None:
         spent = max(self.step_s, -(-seconds // self.step_s) * self.step_s)
@@ -37,9 +39,10 @@ class Clock(Contender):
         raise NotImplementedError
 
 
-def test_slices_in_turn_until_all_had_their_time() -> None:
+def test_slices_in_turn_until_all_had_their_time(tmp_path: Path) -> None:
     times: list[tuple[str, float]] = []
-    compete([Clock("quick", 1, times), Clock("slow", 7, times)], seconds=20, slice_s=10)
+    racers = [Clock("quick", tmp_path / "quick", 1, times), Clock("slow", tmp_path / "slow", 7, times)]
+    compete(racers, seconds=20, slice_s=10)
     assert times == [("quick", 10), ("slow", 14), ("quick", 10), ("slow", 7)]
 
 
@@ -92,6 +95,26 @@ def test_measures_on_the_way_and_shows_what_was_drawn(tmp_path: Path, capsys: py
         assert sheet.size == (SHOWN * 16, 2 * 16)
     printed = capsys.readouterr().out
     assert printed.index("grey, 0.01 s") < printed.index("grey, 0.05 s")
+
+
+def test_a_kept_race_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = fill(tmp_path / "data", [f"{i}.png" for i in range(20)])
+    common = ["--data", f"grey={data}", "--grey", "grey", "--only", "dcgan", "--resolution", "16", "--samples", "12"]
+    read = lambda: json.loads((tmp_path / "s.json").read_text())["grey"]
+    again = lambda *seconds: recipes.main([
+        *common, "--folder", str(tmp_path / "race"), "--json", str(tmp_path / "s.json"), "--seconds", *seconds,
+    ])
+    again("0.05")
+    first = read()
+    again("0.05")
+    assert read() == first
+    again("0.05", "1.5")
+    assert read()[0] == first[0] and read()[1]["kimg"] > first[0]["kimg"] and read()[1]["seconds"] >= 1.5
+    pictures = open_pictures(data, 16, 1)
+    (later,) = contenders(["dcgan"], pictures, tmp_path / "race" / "grey", torch.device("cpu"))
+    states = later.run.states()[-1] / "networks.safetensors"
+    kept = load_file(states)
+    assert all(torch.equal(value, kept[f"ema.G.{name}"]) for name, value in later.recipe.ema["G"].state_dict().items())
 
 
 def test_what_cannot_be_raced(capsys: pytest.CaptureFixture[str]) -> None:
