@@ -37,3 +37,19 @@ def test_only_real_pictures_are_redrawn(make: Callable) -> None:
     D = recipe.networks["D"]
     assert all(p.grad is None or not p.grad.any() for p in D.redraw_whole.parameters())
     assert any(p.grad is not None and p.grad.any() for p in D.judge.parameters())
+
+
+def test_a_share_is_redrawn_and_all_are_judged(make: Callable) -> None:
+    batch = Batch(torch.rand(4, 1, 32, 32) * 2 - 1, torch.zeros(4, dtype=torch.long))
+    found = {}
+    for share in (1.0, 0.5, 0.01):
+        recipe = make("fastgan", augment="none", redraw_share=share)
+        recipe.fakes = [torch.zeros(4, 1, 32, 32)]
+        drawn: list[int] = []
+        recipe.networks["D"].redraw_whole.register_forward_hook(lambda *_, drawn=drawn: drawn.append(len(_[2])))
+        torch.manual_seed(0)
+        loss, values = recipe.d_loss(batch)
+        loss.backward()
+        found[share] = values["loss_D"]
+        assert drawn == [{1.0: 4, 0.5: 2, 0.01: 1}[share]] and values["loss_redraw"] > 0
+    assert found[1.0].equal(found[0.5]) and found[1.0].equal(found[0.01])

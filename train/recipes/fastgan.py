@@ -37,7 +37,12 @@ class FastGANSettings(AdversarialSettings):
         1.0, "how much it counts that D can redraw real pictures", low=0, high=1000, advanced=True
     )
 
-    changeable: ClassVar[frozenset[str]] = AdversarialSettings.changeable | {"redraw_weight"}
+    redraw_share: float = setting(
+        1.0, "share of a step's real pictures that D redraws; on a processor most of a step's time goes into it",
+        low=0.01, high=1, advanced=True,
+    )
+
+    changeable: ClassVar[frozenset[str]] = AdversarialSettings.changeable | {"redraw_weight", "redraw_share"}
 
     def network(self, classes: int) -> FastGANConfig:
         names = ("resolution", "channels", "z_dim", "width")
@@ -68,9 +73,10 @@ class FastGANRecipe(AdversarialRecipe):
         shown = self.augment(batch.reals)
         real, *features = D.look(shown, c, self.dtype)
         self.strength.observe(real.detach().flatten())
+        redrawn = max(round(len(shown) * self.config.redraw_share), 1)
         terms = {
             "loss_D": self.loss.discriminator(real, fake).mean(),
-            "loss_redraw": self.redraw_loss(shown, features) * self.config.redraw_weight,
+            "loss_redraw": self.redraw_loss(shown[:redrawn], [f[:redrawn] for f in features]) * self.config.redraw_weight,
         }
         return sum(terms.values()), {**terms, "score_real": real.mean(), "score_fake": fake.mean()}
 

@@ -20,12 +20,12 @@ SETTINGS = (
     "keep_ticks", "precision", "init", "resolution", "channels", "fit", "classes", "z_dim", "lr", "d_lr", "optimizer",
     "beta1", "schedule", "clip_grad", "loss", "r1_gamma", "r1_interval", "r2", "gp_weight", "augment", "ada_target",
     "ada_kimg", "freeze_d", "g_wait_kimg", "w_dim", "mapping_layers", "channel_base", "channel_max", "pl_weight",
-    "pl_interval", "mbstd_group", "mbstd_features", "style_mixing", "width", "redraw_weight", "d_norm", "kl_weight",
-    "perceptual_weight", "adversarial_weight", "styles", "photos_a_style", "style_holdout", "widths", "blocks",
-    "experts", "content_weight", "style_weight", "covariance_weight", "contrast_weight", "identity_weight",
-    "flat_weight", "detail", "detail_blocks", "d_widths", "crops", "holes", "hole_weight",
-    "perceptual_full", "matching_weight", "scales", "depth", "pixel_weight", "rarity", "dice_weight", "measure_ticks",
-    "measure_samples", "measure_features", "patience", "rollbacks",
+    "pl_interval", "mbstd_group", "mbstd_features", "style_mixing", "width", "redraw_weight", "redraw_share", "d_norm",
+    "kl_weight", "perceptual_weight", "adversarial_weight", "styles", "photos_a_style", "style_holdout", "widths",
+    "blocks", "experts", "content_weight", "style_weight", "covariance_weight", "contrast_weight", "identity_weight",
+    "flat_weight", "detail", "detail_blocks", "d_widths", "crops", "holes", "hole_weight", "perceptual_full",
+    "matching_weight", "scales", "depth", "pixel_weight", "rarity", "dice_weight", "measure_ticks", "measure_samples",
+    "measure_features", "patience", "rollbacks",
 )
 METHODS = ("stylegan2", "fastgan", "r3gan", "dcgan", "vae", "vaegan", "style", "inpaint", "upscale", "damage")
 _PARTS = ("train", "train_pictures", "train_recipe", "train_use", "train_runs")
