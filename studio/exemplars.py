@@ -8,6 +8,7 @@ around at random.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,10 +29,11 @@ DEEP = 40  # px; what lies deeper counts for nothing
 BEYOND = 1e9  # a distance that no patch has
 
 
-def exemplars(picture: Tensor, mask: Tensor) -> Tensor:
+def exemplars(picture: Tensor, mask: Tensor, each: Callable[[], None] = lambda: None) -> Tensor:
     """picture [1, C, H, W] in [-1, 1], mask [1, 1, H, W] bool, not all True -> the picture with its holes filled.
 
-    Random numbers are the same every time. Where no patch is whole the surroundings go on smoothly.
+    Random numbers are the same every time. Where no patch is whole the surroundings go on smoothly. `each` is called
+    many times a second on the way; what it raises stops the work.
     """
     if not mask.any():
         return picture
@@ -39,10 +41,10 @@ def exemplars(picture: Tensor, mask: Tensor) -> Tensor:
     while sizes[-1][1].any() and min(sizes[-1][0].shape[2:]) >= 2 * MIN_SIDE:
         sizes.append(halved(*sizes[-1]))
     random, (x, holes) = torch.Generator().manual_seed(0), sizes[-1]
-    filled, likes = _complete(diffuse(x, holes.float()), holes, None, ROUNDS[0], random)
+    filled, likes = _complete(diffuse(x, holes.float()), holes, None, ROUNDS[0], random, each)
     for depth, (x, holes) in reversed(list(enumerate(sizes[:-1]))):
         guess = torch.where(holes, doubled(filled, *x.shape[2:]), x)
-        filled, likes = _complete(guess, holes, likes, ROUNDS[0] if depth else ROUNDS[1], random)
+        filled, likes = _complete(guess, holes, likes, ROUNDS[0] if depth else ROUNDS[1], random, each)
     return torch.where(mask, filled.to(picture), picture)
 
 
@@ -99,7 +101,7 @@ class _Patches:
 
 
 def _complete(
-    x: Tensor, mask: Tensor, before: Tensor | None, rounds: int, random: torch.Generator
+    x: Tensor, mask: Tensor, before: Tensor | None, rounds: int, random: torch.Generator, each: Callable[[], None]
 ) -> tuple[Tensor, Tensor | None]:
     """A guess x [1, C, H, W] with its holes painted anew, and the likes as places [2, H, W]: y, x; none without any.
 
@@ -112,7 +114,7 @@ def _complete(
     rim = F.max_pool2d(mask.float(), 2 * REACH + 1, 1, REACH)[0, 0] > 0
     y, x_ = rim.nonzero().unbind(1)
     likes = sources[torch.randint(len(sources), [len(y)], generator=random)]
-    search, around = _Search(patches, patches.place(y, x_), random), max(x.shape[2:]) // 2
+    search, around = _Search(patches, patches.place(y, x_), random, each), max(x.shape[2:]) // 2
     if before is not None:
         likes, around = patches.told(before, y, x_, likes), NEARBY
     for _ in range(rounds):
@@ -127,8 +129,10 @@ def _complete(
 class _Search:
     """Looks for the likes of all targets at once."""
 
-    def __init__(self, patches: _Patches, targets: Tensor, random: torch.Generator) -> None:
-        self.patches, self.targets, self.random = patches, targets, random
+    def __init__(
+        self, patches: _Patches, targets: Tensor, random: torch.Generator, each: Callable[[], None]
+    ) -> None:
+        self.patches, self.targets, self.random, self.each = patches, targets, random, each
         self.row = torch.full((len(patches.whole),), -1)
         self.row[targets] = torch.arange(len(targets))
         self.height = len(patches.whole) // patches.width
@@ -153,6 +157,7 @@ class _Search:
     def _better(
         self, likes: Tensor, apart: Tensor, others: Tensor, offered: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
+        self.each()
         others = others.clamp(0, len(self.patches.whole) - 1)
         usable = self.patches.whole[others] if offered is None else self.patches.whole[others] & offered
         rows = usable.nonzero()[:, 0]

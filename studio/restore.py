@@ -5,6 +5,7 @@ The fill is reckoned in the picture's own numbers: an Adobe RGB scan stays one, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from studio.raster.opening import Picture
 from studio.suggestion import Suggestion, detect
 
 TOOL = "restore"
-NETWORK, AUTO = "network", "auto"
+NETWORK, AUTO, PATCHES = "network", "auto", "patches"
 BY_NETWORK = (AUTO, NETWORK)
 CLASSICAL = tuple(FILLS.names())
 MIN_SIDE = 64  # px; a network sees no less, be the picture smaller
@@ -99,14 +100,17 @@ class Restorer:
         if not area.any():
             raise ImageError("the mask is empty (0 px): there is nothing to restore; paint what is to be filled")
         check_fillable(area)
+        stopping = partial(stop_if, cancelled)
         made: dict[str, Any] = {**settings.to_dict(), "area_px": int(area.sum())}
         if settings.method in BY_NETWORK:
             model = self._inpainter()
             fill, device = self._by_network(model), self.engine.device
             if settings.method == AUTO and getattr(model.network, "narrow", False):
-                fill = _with_patches(fill)
+                fill = _with_patches(fill, stopping)
                 made["patches_px"] = int(opened(area, WIDE).sum())
             made |= {"model": public_name(model), "model_sha256": model.info.sha256, "licence": model.info.licence}
+        elif settings.method == PATCHES:
+            fill, device = partial(exemplars, each=stopping), CPU
         else:
             fill, device = FILLS.get(settings.method), CPU
         canvas = Pixels(picture.pixels, device, paper_of(picture))
@@ -142,15 +146,15 @@ class Restorer:
         return fill
 
 
-def _with_patches(fill: Fill) -> Fill:
-    """Wide holes filled with patches of the picture, the others by `fill`."""
+def _with_patches(fill: Fill, each: Callable[[], None]) -> Fill:
+    """Wide holes filled with patches of the picture, the others by `fill`; `each` as in `exemplars`."""
 
     def both(picture: Tensor, mask: Tensor) -> Tensor:
         broad = wide(mask.float()) > 0
         narrow = mask & ~broad
         if narrow.any():
             picture = torch.where(narrow, fill(picture, mask), picture)
-        return exemplars(picture, broad)
+        return exemplars(picture, broad, each)
 
     return both
 

@@ -87,6 +87,16 @@ def test_progress_is_heard_and_work_stops() -> None:
         restorer().suggest(photo, cancelled=lambda: True)
 
 
+def test_patches_stop_within_one_hole() -> None:
+    photo, mask = picture(blobs(90, 121)), np.zeros((90, 121), bool)
+    mask[30:60, 40:80] = True
+    asked, heard = iter([False] * 20), []
+    with pytest.raises(Cancelled):
+        settings = RestoreSettings(method="patches")
+        restorer().fill(photo, mask, settings, progress=heard.append, cancelled=lambda: next(asked, True))
+    assert heard == [] and next(asked, "used up") == "used up"
+
+
 def test_damage_is_suggested() -> None:
     photo = picture(np.full((60, 70, 3), 200, np.uint8))
     photo.pixels[20:22, 10:60] = 0
