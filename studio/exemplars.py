@@ -92,12 +92,19 @@ class _Patches:
         place = torch.where(inside, self.place(new[0], new[1]), otherwise)
         return torch.where(self.whole[place], place, otherwise)
 
-    def apart(self, targets: Tensor, likes: Tensor) -> Tensor:
-        """Mean squared difference [N] of the patches at targets [N] and at likes [N], each pixel as it is trusted."""
-        places = targets[:, None] + self.around
-        trust = self.trust[places]
-        squares = (self.pixels[places] - self.pixels[likes[:, None] + self.around]).square().sum(dim=2)
-        return (trust * squares).sum(dim=1) / trust.sum(dim=1).clamp(min=1e-6)
+    def at(self, places: Tensor) -> Tensor:
+        """The patches around places [N], as rows [N, 7 * 7 * C]."""
+        side, channels = 2 * REACH + 1, self.pixels.shape[1]
+        # a line of a patch lies in one piece, and is taken as one
+        lines = self.pixels.as_strided((len(self.pixels) - side + 1, side * channels), (channels, 1))
+        wanted = (places[:, None] + self.around[::side]).flatten()
+        return lines.index_select(0, wanted).view(len(places), -1)
+
+    def weights(self, places: Tensor) -> Tensor:
+        """How much each number of these patches counts, [N, 7 * 7 * C]; those of one patch are C together."""
+        trust = self.trust[places[:, None] + self.around]
+        share = trust / trust.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        return share.repeat_interleave(self.pixels.shape[1], dim=1)
 
 
 def _complete(
@@ -133,13 +140,15 @@ class _Search:
         self, patches: _Patches, targets: Tensor, random: torch.Generator, each: Callable[[], None]
     ) -> None:
         self.patches, self.targets, self.random, self.each = patches, targets, random, each
+        self.weights = patches.weights(targets)
         self.row = torch.full((len(patches.whole),), -1)
         self.row[targets] = torch.arange(len(targets))
         self.height = len(patches.whole) // patches.width
 
     def run(self, likes: Tensor, reach: int) -> tuple[Tensor, Tensor]:
         """Better likes [N], none farther from the last ones than reach px, and how far they are [N]."""
-        apart = self.patches.apart(self.targets, likes)
+        self.shown = self.patches.at(self.targets)  # painted anew since the last run
+        apart = self._apart(slice(None), likes)
         for _ in range(SEARCHES):
             for step in (1, -1, self.patches.width, -self.patches.width):
                 rows = self.row[self.targets + step]
@@ -162,9 +171,13 @@ class _Search:
         usable = self.patches.whole[others] if offered is None else self.patches.whole[others] & offered
         rows = usable.nonzero()[:, 0]
         found = torch.full_like(apart, BEYOND)
-        found[rows] = self.patches.apart(self.targets[rows], others[rows])
+        found[rows] = self._apart(rows, others[rows])
         closer = found < apart
         return torch.where(closer, others, likes), torch.where(closer, found, apart)
+
+    def _apart(self, rows: Tensor | slice, likes: Tensor) -> Tensor:
+        """Mean squared difference of the targets in these rows and their likes, each pixel as it is trusted."""
+        return (self.shown[rows] - self.patches.at(likes)).square_().mul_(self.weights[rows]).sum(dim=1)
 
 
 def _vote(patches: _Patches, targets: Tensor, likes: Tensor, apart: Tensor) -> Tensor:
