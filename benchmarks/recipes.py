@@ -5,10 +5,10 @@
 The contenders train in turn, a slice of the time each and then again from the front, so that a slow spell of the
 machine hits all alike; each slice ends after a whole step. On a processor the time is the processor's own, which other
 work on the machine takes from nobody: with one thread (`OMP_NUM_THREADS=1`) it is what a quiet core's clock shows. With
-`--folder` the race is kept: what was interrupted goes on, and who was added catches up. Ours are the presets that ship, through the training
-loop with its states and its running mean. The peers are their packages' networks, losses and optimisers, stepped as
-in peers.py, with the augmentation that their command lines choose: none in stylegan2-pytorch, and in
-lightweight-gan one for up to half of the pictures. Their running means begin after 20,000 steps, days away on a
+`--folder` the race is kept: what was interrupted goes on, and who was added catches up. Ours are the presets that ship,
+through the training loop with its states and its running mean. The peers are their packages' networks, losses and
+optimisers, stepped as in peers.py, with the augmentation that their command lines choose: none in stylegan2-pytorch, and
+in lightweight-gan one for up to half of the pictures. Their running means begin after 20,000 steps, days away on a
 processor: they get ours instead, to their advantage.
 """
 
@@ -33,10 +33,11 @@ from benchmarks.timing import table, verdict, write_json
 from studio.device import choose_device
 from studio.errors import DataError, StudioError
 from studio.images import grid, save_picture, to_pil
-from studio.nn.features import FeatureNetwork, feature_network
+from studio.nn.features import feature_network
 from studio.runfolder import RunFolder
 from train.data import Pictures, batches, open_pictures
-from train.drawing import fixed_shuffle, generated, real_features
+from train.drawing import fixed_shuffle, generated, real_features, real_views, views
+from train.health import closeness, copies, own_distances
 from train.loop import train
 from train.metrics import evaluate, extract
 from train.presets import bundled
@@ -62,6 +63,7 @@ class Score:
     kid: float
     recall: float
     precision: float
+    copies: float | None = None  # share of its pictures that are nearly one of the set
 
 
 class Contender(ABC):
@@ -248,22 +250,40 @@ def compete(racers: Sequence[Contender], seconds: float, slice_s: float) -> None
             racer.train_for(min(slice_s, seconds - racer.seconds))
 
 
-def score(
-    racer: Contender, mark: float, real: Tensor, grey: bool, samples: int, network: FeatureNetwork
-) -> Score:
-    """What it has learned by `mark` seconds, measured once and kept.
+class Judge:
+    """Measures what contenders draw against pictures of a set, and tells copies of any of its pictures."""
 
-    real: features of real pictures [N, dim]; grey: what a peer draws in colour is judged as grey, as the reals are.
-    """
-    if found := racer.scores.get(f"{mark:g}"):
-        return Score(**found)
-    shown = (x.mean(dim=1, keepdim=True) if grey else x for x in racer.draw(samples))
-    values = evaluate(real, extract(shown, network), network.name)
-    figure = lambda name: values[next(key for key in values if key.endswith(name))]
-    found = Score(racer.name, racer.seconds, racer.kimg, figure("KID"), figure("recall"), figure("precision"))
-    racer.scores[f"{mark:g}"] = asdict(found)
-    racer.keep()
-    return found
+    def __init__(self, pictures: Pictures, samples: int, device: torch.device) -> None:
+        self.grey, self.samples = pictures.channels == 1, samples
+        self.network = feature_network("lite0", device)
+        places = fixed_shuffle(pictures, samples)
+        self.real = real_features(pictures, places, self.network)
+        self.seen = real_views(pictures, list(range(len(pictures))))
+        self.own = own_distances(self.seen)
+        self.shown = pictures.load(places[:SHOWN]).float() / 127.5 - 1
+
+    def score(self, racer: Contender, mark: float) -> Score:
+        """What it has learned by `mark` seconds, measured once and kept."""
+        if found := racer.scores.get(f"{mark:g}"):
+            return Score(**found)
+        drawn = [self._as_judged(batch) for batch in racer.draw(self.samples)]
+        values = evaluate(self.real, extract(drawn, self.network), self.network.name)
+        figure = lambda name: values[next(key for key in values if key.endswith(name))]
+        copied = copies(closeness(torch.cat([views(batch) for batch in drawn]), self.seen, self.own)[0])
+        found = Score(
+            racer.name, racer.seconds, racer.kimg, figure("KID"), figure("recall"), figure("precision"), copied
+        )
+        racer.scores[f"{mark:g}"] = asdict(found)
+        racer.keep()
+        return found
+
+    def samples_of(self, racer: Contender) -> Tensor:
+        """A row of the sheet, [SHOWN, C, R, R]."""
+        return self._as_judged(next(racer.draw(SHOWN))).cpu()
+
+    def _as_judged(self, batch: Tensor) -> Tensor:
+        # what a peer draws in colour is judged as grey, where the reals are
+        return batch.mean(dim=1, keepdim=True) if self.grey else batch
 
 
 def race(
@@ -275,31 +295,27 @@ def race(
     """
     device = choose_device(arguments.device)
     pictures = open_pictures(data, arguments.resolution, arguments.channels.get(title, 3))
-    grey = pictures.channels == 1
-    network = feature_network("lite0", device)
-    places = fixed_shuffle(pictures, arguments.samples)
-    real = real_features(pictures, places, network)
-    shown = {"real": pictures.load(places[:SHOWN]).float() / 127.5 - 1}
+    judge = Judge(pictures, arguments.samples, device)
     with tempfile.TemporaryDirectory() as passing:
         racers = contenders(names, pictures, (arguments.folder or Path(passing)) / title, device)
         scores: list[Score] = []
         for mark in sorted(arguments.seconds):
             compete(racers, mark, arguments.slice)
-            now = [score(racer, mark, real, grey, arguments.samples, network) for racer in racers]
+            now = [judge.score(racer, mark) for racer in racers]
             scores += now
             show(f"{title}, {mark:g} s", sorted(now, key=lambda one: one.kid))
-        for racer in racers:
-            drawn = next(racer.draw(SHOWN)).cpu()
-            shown[racer.name] = drawn.mean(dim=1, keepdim=True) if grey else drawn
-    return scores, shown
+        return scores, {"real": judge.shown} | {racer.name: judge.samples_of(racer) for racer in racers}
 
 
 def show(title: str, scores: Sequence[Score]) -> None:
     rows = [
-        [s.name, f"{s.seconds:.0f}", f"{s.kimg:.2f}", f"{s.kid:.4f}", f"{s.recall:.3f}", f"{s.precision:.3f}"]
+        [
+            s.name, f"{s.seconds:.0f}", f"{s.kimg:.2f}", f"{s.kid:.4f}", f"{s.recall:.3f}", f"{s.precision:.3f}",
+            "" if s.copies is None else f"{s.copies:.1%}",
+        ]
         for s in scores
     ]
-    print(table(title, ["", "s", "kimg", "Lite0-KID", "recall", "precision"], rows))
+    print(table(title, ["", "s", "kimg", "Lite0-KID", "recall", "precision", "copies"], rows))
     ours, theirs = [s for s in scores if s.name not in PEERS], [s for s in scores if s.name in PEERS]
     if ours and theirs:
         share = ours[0].kid / theirs[0].kid
