@@ -63,7 +63,7 @@ class StyleGAN2Settings(AdversarialSettings):
 class StyleGAN2Recipe(AdversarialRecipe):
     settings: ClassVar[type[AdversarialSettings]] = StyleGAN2Settings
     description: ClassVar[str] = (
-        "The best pictures and the best sliders, given a thousand pictures or more and some hours; choose it first."
+        "The best pictures and the best sliders, from some hundred pictures on; choose it first."
     )
 
     def __init__(self, config: StyleGAN2Settings, pictures: Pictures, device: torch.device, dtype: torch.dtype) -> None:
