@@ -21,30 +21,44 @@ from studio.nn.prefill import diffuse
 
 REACH = 3  # px; patches are 7 x 7
 MIN_SIDE = 24  # px; smaller pictures hold too few patches to choose from
+GUESS_SIDE = 128  # px; a guess is taken at its word in what a smaller picture of it shows
 ROUNDS = 8, 3  # of looking and painting, at the smallest and at the full size
 SEARCHES = 3  # for each painting
 NEARBY = 12  # px; how far around a like is searched that comes from a smaller picture
 TRUST = 1.25  # how much less a pixel counts with every px that it lies deeper in the hole
 DEEP = 40  # px; what lies deeper counts for nothing
+AT_ONCE = 1 << 12  # patches; more at a time are not compared faster, and take more memory
 BEYOND = 1e9  # a distance that no patch has
 
 
-def exemplars(picture: Tensor, mask: Tensor, each: Callable[[], None] = lambda: None) -> Tensor:
+def exemplars(
+    picture: Tensor, mask: Tensor, each: Callable[[], None] = lambda: None, guess: Tensor | None = None
+) -> Tensor:
     """picture [1, C, H, W] in [-1, 1], mask [1, 1, H, W] bool, not all True -> the picture with its holes filled.
 
-    Random numbers are the same every time. Where no patch is whole the surroundings go on smoothly. `each` is called
-    many times a second on the way; what it raises stops the work.
+    Random numbers are the same every time. Where no patch is whole the surroundings go on smoothly, or the guess
+    stays: another picture [1, C, H, W], from whose holes it begins. `each` is called before every comparison of
+    AT_ONCE patches; what it raises stops the work.
     """
     if not mask.any():
         return picture
     sizes = [(torch.where(mask, 0.0, picture.float()).cpu(), mask.cpu())]
-    while sizes[-1][1].any() and min(sizes[-1][0].shape[2:]) >= 2 * MIN_SIDE:
+    guesses = [guess.float().cpu()] if guess is not None else []
+    smallest = GUESS_SIDE if guesses else MIN_SIDE
+    while sizes[-1][1].any() and min(sizes[-1][0].shape[2:]) >= 2 * smallest:
+        if guesses:
+            guesses.append(halved(guesses[-1], torch.zeros_like(sizes[-1][1]))[0])
         sizes.append(halved(*sizes[-1]))
-    random, (x, holes) = torch.Generator().manual_seed(0), sizes[-1]
-    filled, likes = _complete(diffuse(x, holes.float()), holes, None, ROUNDS[0], random, each)
-    for depth, (x, holes) in reversed(list(enumerate(sizes[:-1]))):
-        guess = torch.where(holes, doubled(filled, *x.shape[2:]), x)
-        filled, likes = _complete(guess, holes, likes, ROUNDS[0] if depth else ROUNDS[1], random, each)
+    random, (x, holes) = torch.Generator().manual_seed(0), sizes.pop()
+    begun = guesses.pop() if guesses else diffuse(x, holes.float())
+    filled, likes = _complete(torch.where(holes, begun, x), holes, None, ROUNDS[0], random, each)
+    while sizes:
+        x, holes = sizes.pop()
+        larger = guesses.pop() if guesses else None
+        if larger is None or likes is not None:
+            larger = doubled(filled, *x.shape[2:])
+        rounds = ROUNDS[0] if sizes else ROUNDS[1]
+        filled, likes = _complete(torch.where(holes, larger, x), holes, likes, rounds, random, each)
     return torch.where(mask, filled.to(picture), picture)
 
 
@@ -148,7 +162,7 @@ class _Search:
     def run(self, likes: Tensor, reach: int) -> tuple[Tensor, Tensor]:
         """Better likes [N], none farther from the last ones than reach px, and how far they are [N]."""
         self.shown = self.patches.at(self.targets)  # painted anew since the last run
-        apart = self._apart(slice(None), likes)
+        apart = self._apart(torch.arange(len(likes)), likes)
         for _ in range(SEARCHES):
             for step in (1, -1, self.patches.width, -self.patches.width):
                 rows = self.row[self.targets + step]
@@ -166,7 +180,6 @@ class _Search:
     def _better(
         self, likes: Tensor, apart: Tensor, others: Tensor, offered: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        self.each()
         others = others.clamp(0, len(self.patches.whole) - 1)
         usable = self.patches.whole[others] if offered is None else self.patches.whole[others] & offered
         rows = usable.nonzero()[:, 0]
@@ -175,9 +188,14 @@ class _Search:
         closer = found < apart
         return torch.where(closer, others, likes), torch.where(closer, found, apart)
 
-    def _apart(self, rows: Tensor | slice, likes: Tensor) -> Tensor:
-        """Mean squared difference of the targets in these rows and their likes, each pixel as it is trusted."""
-        return (self.shown[rows] - self.patches.at(likes)).square_().mul_(self.weights[rows]).sum(dim=1)
+    def _apart(self, rows: Tensor, likes: Tensor) -> Tensor:
+        """Mean squared difference of the targets in these rows and their likes, each pixel as it is trusted: [N]."""
+        found = []
+        for some, theirs in zip(rows.split(AT_ONCE), likes.split(AT_ONCE)):
+            self.each()
+            differences = self.shown[some].sub_(self.patches.at(theirs))
+            found.append(differences.square_().mul_(self.weights[some]).sum(dim=1))
+        return torch.cat(found)
 
 
 def _vote(patches: _Patches, targets: Tensor, likes: Tensor, apart: Tensor) -> Tensor:

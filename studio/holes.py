@@ -56,6 +56,18 @@ def fill_holes(
     return filled
 
 
+def fill_again(
+    canvas: Canvas, mask: np.ndarray, filled: Filled, part: np.ndarray, fill: Fill,
+    each: Callable[[int], None] = lambda settled: None,
+) -> Filled:
+    """`filled` of a mask [H, W], but in `part` of it [H, W] as `fill` makes it, which is shown what is there by now."""
+    again = Filled(np.flatnonzero(part), np.zeros((int(part.sum()), 3), np.float32))
+    _fill_finely(_Patched(canvas, filled, mask), part, again, fill, each)
+    colours = filled.colours.copy()
+    colours[np.searchsorted(filled.places, again.places)] = again.colours
+    return Filled(filled.places, colours)
+
+
 def _fill_coarsely(x: Tensor, mask: np.ndarray, fill: Fill, each: Callable[[int], None]) -> Tensor:
     """A window [1, 3, h, w] with its holes filled at half the size, or less."""
     half, holes = halved(x, torch.from_numpy(mask)[None, None].to(x.device))
@@ -68,7 +80,7 @@ def _fill_coarsely(x: Tensor, mask: np.ndarray, fill: Fill, each: Callable[[int]
 def _fill_finely(
     canvas: Canvas, mask: np.ndarray, filled: Filled, fill: Fill, each: Callable[[int], None]
 ) -> None:
-    """Fill a mask without wide holes, patch by patch."""
+    """Fill a mask patch by patch; what lies deep in wide holes sees nothing but holes."""
     weights = np.zeros(len(filled.places), np.float32)
     patches = plan(mask)
     for patch in patches:
@@ -86,18 +98,18 @@ def _fill_finely(
 
 @dataclass(frozen=True)
 class _Patched:
-    """A canvas with what was found in the depths of its holes."""
+    """A canvas with what was found in a part of its holes, or in all."""
 
     canvas: Canvas
     filled: Filled
-    deep: np.ndarray
+    part: np.ndarray
 
     @property
     def size(self) -> tuple[int, int]:
         return self.canvas.size
 
     def look(self, window: Window) -> Tensor:
-        x, part = self.canvas.look(window), _cut(self.deep, window)
+        x, part = self.canvas.look(window), _cut(self.part, window)
         if part.any():
             x = x.clone()
             found = self.filled.colours[self.filled.rows_of(window, part, self.size[1])]

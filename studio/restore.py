@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from studio.canvas import Pixels
@@ -22,10 +21,11 @@ from studio.engine import Engine, LoadedModel
 from studio.errors import ImageError, UnknownName, stop_if
 from studio.exemplars import exemplars
 from studio.fills import FILLS, Fill
-from studio.holes import fill_holes
+from studio.grain import with_grain
+from studio.holes import fill_again, fill_holes
 from studio.layers import Layer, Treatment, make_layer
 from studio.masks import MAX_GROWTH, check_fillable, grown, opened
-from studio.models.inpaint import WIDE, wide
+from studio.models.inpaint import WIDE
 from studio.originals import CPU, paper_of
 from studio.padding import padded
 from studio.provenance import ENHANCED, PARTLY_GENERATED, Provenance
@@ -45,7 +45,7 @@ class RestoreSettings(Config):
     """What the restore tab's controls say of one fill."""
 
     method: str = setting(
-        AUTO, "auto: the network, and patches of the same picture in holes too wide for it; or one of these alone",
+        AUTO, "auto: the network, and in holes too wide for it the grain of the same picture; or one of these alone",
         choices=[AUTO, NETWORK, *CLASSICAL],
     )
     grow: int = setting(
@@ -102,19 +102,23 @@ class Restorer:
         check_fillable(area)
         stopping = partial(stop_if, cancelled)
         made: dict[str, Any] = {**settings.to_dict(), "area_px": int(area.sum())}
+        soft: np.ndarray | None = None  # where the fill wants grain
         if settings.method in BY_NETWORK:
             model = self._inpainter()
             fill, device = self._by_network(model), self.engine.device
             if settings.method == AUTO and getattr(model.network, "narrow", False):
-                fill = _with_patches(fill, stopping)
-                made["patches_px"] = int(opened(area, WIDE).sum())
+                soft = opened(area, WIDE)
+                made["grain_px"] = int(soft.sum())
             made |= {"model": public_name(model), "model_sha256": model.info.sha256, "licence": model.info.licence}
         elif settings.method == PATCHES:
             fill, device = partial(exemplars, each=stopping), CPU
         else:
             fill, device = FILLS.get(settings.method), CPU
         canvas = Pixels(picture.pixels, device, paper_of(picture))
-        filled = fill_holes(canvas, area, fill, meter(int(area.sum()), progress, cancelled))
+        each = meter(int(area.sum()) + made.get("grain_px", 0), progress, cancelled)
+        filled = fill_holes(canvas, area, fill, each)
+        if soft is not None and soft.any():
+            filled = fill_again(canvas, area, filled, soft, partial(with_grain, each=stopping), each)
         return make_layer(picture, area, filled, settings.feather, made)
 
     def _inpainter(self) -> LoadedModel:
@@ -144,19 +148,6 @@ class Restorer:
             return found[:, :, :height, :width]
 
         return fill
-
-
-def _with_patches(fill: Fill, each: Callable[[], None]) -> Fill:
-    """Wide holes filled with patches of the picture, the others by `fill`; `each` as in `exemplars`."""
-
-    def both(picture: Tensor, mask: Tensor) -> Tensor:
-        broad = wide(mask.float()) > 0
-        narrow = mask & ~broad
-        if narrow.any():
-            picture = torch.where(narrow, fill(picture, mask), picture)
-        return exemplars(picture, broad, each)
-
-    return both
 
 
 @dataclass(frozen=True)

@@ -129,20 +129,24 @@ def test_models_that_are_missing_or_of_another_kind() -> None:
         Restorer(TinyEngine(damage=DarkDetector()), model="damage").check()
 
 
-def test_by_width_cracks_are_the_networks_and_wide_holes_are_patches() -> None:
+def test_by_width_wide_holes_take_their_grain_from_the_picture() -> None:
     """Of a network that says that it is for narrow ones; another fills all."""
-    image = picture(blobs(90, 121))
+    rough = np.random.default_rng(0).integers(90, 150, (90, 121, 1), np.uint8)
+    image = picture(np.repeat(rough, 3, axis=2))
     mask = np.zeros((90, 121), bool)
     mask[10:12, 5:100] = mask[40:70, 40:80] = True
     able, soft = (TinyEngine(inpaint=MeanInpainter()) for _ in range(2))
     with soft.use("inpaint") as model:
         model.network.narrow = True
-    layers = [Restorer(soft).fill(image, mask, RestoreSettings(method=method)) for method in ("auto", "network")]
+    heard: list[float] = []
+    settings = [RestoreSettings(method=method) for method in ("auto", "network")]
+    layers = [Restorer(soft).fill(image, mask, one, progress=heard.append) for one in settings]
     both, alone = (layer.pixels.astype(int) for layer in layers)
-    assert layers[0].made["patches_px"] == 30 * 40 and "patches_px" not in layers[1].made
-    patches = Restorer(soft).fill(image, mask, RestoreSettings(method="patches")).pixels.astype(int)
+    assert layers[0].made["grain_px"] == 30 * 40 and "grain_px" not in layers[1].made
+    assert max(heard) == 1 and heard.count(1) == 2, "each is at its end when all is done"
     narrow, broad = np.s_[0:2, 0:95, :3], np.s_[35:55, 40:70, :3]  # of the layer, which begins at 10, 5
-    assert np.abs(both - alone)[narrow].max() <= 1 < np.abs(both - alone)[broad].mean()
-    assert np.abs(both - patches)[broad].mean() < np.abs(alone - patches)[broad].mean()
+    assert np.abs(both - alone)[narrow].max() == 0
+    assert both[broad].std() > 0.4 * rough.std() > 2 * alone[broad].std()
+    assert abs(both[broad].mean() - alone[broad].mean()) < 3
     by_default = Restorer(able).fill(image, mask).pixels
     assert np.array_equal(by_default, Restorer(able).fill(image, mask, RestoreSettings(method="network")).pixels)
