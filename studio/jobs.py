@@ -6,6 +6,7 @@ next tick goes on. The trainers outlive the studio that started them.
 """
 
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -21,7 +22,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from studio.device import choose_device
-from studio.errors import RunError, SettingError, StudioError
+from studio.errors import DeviceError, RunError, SettingError, StudioError
 from studio.files import disk_errors
 from studio.job import MAX_TRIES, Job, Status, job_path, log_path, process_of, read_job, status, write_job
 from studio.library import home
@@ -31,6 +32,7 @@ from studio.runfolder import RunFolder
 TRAIN = (sys.executable, "-m", "train")
 PERIOD_S = 1.0
 NICE = 10  # a training on the processor leaves it to the page first
+_log = logging.getLogger(__name__)
 _PROJECT = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[^\W_][\w .-]{0,79}")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # Windows writes to a device instead
@@ -102,10 +104,11 @@ class Jobs:
         with self._turn:
             with disk_errors(run.path):
                 self.root.mkdir(parents=True, exist_ok=True)
-                taken = run.path.exists()
-                run.path.mkdir(exist_ok=True)
-            if taken:
-                raise RunError(f"a run named {name!r} exists; choose another name, or delete that one first")
+                try:
+                    run.path.mkdir()  # of two studios that ask at once, one has it
+                except FileExistsError:
+                    taken = f"a run named {name!r} exists; choose another name, or delete that one first"
+                    raise RunError(taken) from None
             write_job(run, Job(tuple(words), device, time.time(), restart=restart))
         return run
 
@@ -185,27 +188,33 @@ class Jobs:
     # What is done about it.
 
     def tick(self) -> None:
-        """Hand on what is wanted, and start what waits where a device is free. Raises StudioError."""
+        """Hand on what is wanted, and start what waits where a device is free.
+
+        Raises StudioError for the first run with which that failed, when all others have been seen to.
+        """
         with self._turn, contextlib.ExitStack() as stack:
             self._bury()
             if not self.root.is_dir():
                 return
             try:
-                stack.enter_context(FileLock(self.root / ".jobs.lock", timeout=0))
+                stack.enter_context(self._lock(timeout=0))
             except Timeout:
                 return  # another studio is at it
-            busy = set()
+            busy, refused = set(), []
             for name in self.names():
-                run = RunFolder(self.root / name)
-                if status(run).alive:
-                    job = read_job(run)
-                    _remind(run, job)
-                    at_work = process_of(run)
-                    busy.add(_key(at_work[1] if at_work else job.device))
+                try:
+                    busy |= _holds(RunFolder(self.root / name))
+                except StudioError as error:
+                    refused.append(error)
             for job, run in self._waiting():
-                if (key := _key(job.device)) not in busy:
-                    busy.add(key)
-                    self._start(run, job)
+                try:
+                    if (key := _key(job.device)) not in busy:
+                        self._start(run, job)
+                        busy.add(key)
+                except StudioError as error:
+                    refused.append(error)
+        if refused:
+            raise refused[0]
 
     def open(self) -> None:
         """Tick once a second, in a thread, until `close`."""
@@ -228,6 +237,9 @@ class Jobs:
                 self.problem = ""
             except StudioError as error:
                 self.problem = str(error)  # a full disk, say: the next tick may find it mended
+            except Exception as error:  # whatever it is: without this thread no training would begin any more
+                _log.exception("the trainings could not be seen to")
+                self.problem = f"the trainings met an error ({error}); they are tried again every second"
             self._closing.wait(PERIOD_S)
 
     @contextlib.contextmanager
@@ -235,8 +247,19 @@ class Jobs:
         with self._turn:
             run = self.run(name)
             # Not while another studio starts it: what is asked for would be overwritten.
-            with FileLock(self.root / ".jobs.lock"):
+            with self._lock():
                 yield run, status(run)
+
+    @contextlib.contextmanager
+    def _lock(self, timeout: float = -1) -> Iterator[None]:
+        """What studios take turns by. Raises Timeout after so many seconds, and DiskError."""
+        lock = FileLock(self.root / ".jobs.lock", timeout=timeout)
+        with disk_errors(self.root / ".jobs.lock"):
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _waiting(self) -> list[tuple[Job, RunFolder]]:
         """Runs that would start if their device were free, the next one first."""
@@ -277,6 +300,21 @@ class Jobs:
     def _bury(self) -> None:
         """Let go of children that have ended: until their parent has asked, they stay in the process list."""
         self._children = [child for child in self._children if child.poll() is None]
+
+
+def _holds(run: RunFolder) -> set[str]:
+    """The device of a run that is at work, which is told again what is wanted of it."""
+    if not status(run).alive:
+        return set()
+    job, at_work = read_job(run), process_of(run)
+    _remind(run, job)
+    device = at_work[1] if at_work else job.device if job else None  # it may have ended meanwhile
+    if device is None:
+        return set()
+    try:
+        return {_key(device)}
+    except DeviceError:  # one that this studio cannot see, and hence gives to nobody
+        return set()
 
 
 def _remind(run: RunFolder, job: Job | None) -> None:

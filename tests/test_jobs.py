@@ -426,6 +426,64 @@ def test_a_thread_ticks_until_it_is_closed(jobs: Jobs, monkeypatch: pytest.Monke
     assert jobs.status("two").state == "queued" and jobs.problem == ""
 
 
+def test_a_run_that_cannot_begin_leaves_the_others_their_turn(jobs: Jobs) -> None:
+    """Its graphics card is gone; or nothing can be written into its folder."""
+    lost, mute = (jobs.submit(name, ["begin"], "cpu") for name in ("a", "b"))
+    write_job(lost, read_job(lost).replace(device="cuda:97"))
+    log_path(mute).mkdir()
+    jobs.submit("c", ["begin", "--kimg", "1"], "cpu")
+    with pytest.raises(DeviceError, match="cuda:97"):
+        jobs.tick()
+    assert [jobs.status(name).state for name in ("a", "b")] == ["queued", "queued"]
+    assert jobs.status("c").state != "queued"
+
+
+def test_a_run_at_work_on_a_device_that_cannot_be_seen_from_here(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.submit("one", ["begin"], "cpu")
+    until(jobs, "one", "running")
+    mine = process_of(RunFolder(jobs.root / "one"))[0]
+    monkeypatch.setattr(jobs_module, "process_of", lambda run: (mine, "cuda:97") if run.path.name == "one" else None)
+    jobs.submit("two", ["begin", "--kimg", "1"], "cpu")
+    jobs.tick()
+    assert jobs.status("two").state != "queued"
+    jobs.stop("one")
+
+
+def test_a_run_by_hand_that_ends_while_it_is_looked_at(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = jobs.submit("one", ["begin"], "cpu")
+    until(jobs, "one", "running")
+    monkeypatch.setattr(jobs_module, "process_of", lambda run: None)
+    monkeypatch.setattr(jobs_module, "read_job", lambda run: None)
+    jobs.tick()
+    monkeypatch.undo()
+    jobs.stop(run.path.name)
+
+
+def test_whatever_goes_wrong_the_thread_goes_on(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_module, "PERIOD_S", 0.01)
+    jobs.submit("one", ["begin", "--kimg", "1"], "cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_module.subprocess, "Popen", lambda *a, **k: (_ for _ in ()).throw(OSError(11, "no more")))
+        jobs.open()
+        deadline = time.monotonic() + 20
+        while not jobs.problem and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "no more" in jobs.problem and "every second" in jobs.problem
+    while jobs.status("one").state == "queued" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    jobs.close()
+    assert jobs.status("one").state != "queued" and jobs.problem == ""
+
+
+def test_a_name_that_two_studios_give_at_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs.submit("one", ["begin"], "cpu")
+    job = read_raw(jobs, "one")
+    monkeypatch.setattr(Path, "exists", lambda path: False)  # as it was when the other one looked
+    with pytest.raises(RunError, match="a run named 'one' exists"):
+        jobs.submit("one", ["other"], "cpu")
+    assert read_raw(jobs, "one") == job
+
+
 def test_the_trainer_itself(tmp_path: Path) -> None:
     """From the queue to a state, paused, killed, resumed and stopped: with networks, so that both sides agree."""
     pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16), dtype=np.uint8)
