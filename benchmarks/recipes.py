@@ -1,4 +1,4 @@
-"""What each recipe learns in the same time: Lite0-KID and recall at equal wall-clock, beside the peers' trainers.
+"""What each recipe learns in the same time: Lite0-KID and recall beside the peers' trainers.
 
     python -m benchmarks.recipes --data calligraphy=DIR nebulae=DIR --seconds 600 1200 1800
 
@@ -32,6 +32,7 @@ from benchmarks.peers import PEERS, LightweightGAN, Peer, PeerMissing, StyleGAN2
 from benchmarks.timing import table, verdict, write_json
 from studio.device import choose_device
 from studio.errors import DataError, StudioError
+from studio.files import whole_file
 from studio.images import grid, save_picture, to_pil
 from studio.nn.features import feature_network
 from studio.runfolder import RunFolder
@@ -107,7 +108,7 @@ class Contender(ABC):
 
 
 class Ours(Contender):
-    """One of our recipes through the loop, which is stopped at the end of each slice and resumed at the next one's beginning."""
+    """One of our recipes through the loop, which is stopped at the end of a slice and resumed at the next one."""
 
     def __init__(self, name: str, pictures: Pictures, folder: Path, device: torch.device) -> None:
         settings = bundled()[PRESETS[name]].settings if name in PRESETS else FASTGAN
@@ -175,7 +176,8 @@ class Theirs(Contender):
         return [self.peer.gan, self.peer.gan.G_opt, self.peer.gan.D_opt, *(mean for _, mean in self.learned)]
 
     def keep(self) -> None:
-        torch.save({"steps": self.steps, "parts": [part.state_dict() for part in self._parts()]}, self._state)
+        with whole_file(self._state) as beside:
+            torch.save({"steps": self.steps, "parts": [part.state_dict() for part in self._parts()]}, beside)
         super().keep()
 
     def work(self, seconds: float) -> None:
@@ -291,7 +293,7 @@ class Judge:
 def race(
     title: str, data: Path, names: Sequence[str], arguments: argparse.Namespace
 ) -> tuple[list[Score], dict[str, Tensor]]:
-    """All contenders on one set of pictures: scores at every mark, best first, and what each draws in the end.
+    """All contenders on one set of pictures: the scores of each mark in turn, and what each draws in the end.
 
     Those are pictures [SHOWN, C, R, R] in [-1, 1] by name, and real ones in front.
     """

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks import recipes
+from benchmarks.peers import PEERS, LightweightGAN
 from benchmarks.recipes import PRESETS, SHOWN, Contender, Ours, Score, compete, contenders, show
 from tests.train.conftest import fill
 from train.data import open_pictures
@@ -37,6 +38,37 @@ class Clock(Contender):
 
     def draw(self, count: int) -> Iterator[Tensor]:
         raise NotImplementedError
+
+
+class Toy(nn.Module):
+    """The parts of a peer's networks that the race touches."""
+
+    latent_dim = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.G = nn.Sequential(nn.Linear(4, 3 * 16 * 16), nn.Unflatten(1, (3, 16, 16)), nn.BatchNorm2d(3))
+        self.D = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 1))
+        self.D_aug = nn.Identity()
+        self.G_opt = torch.optim.Adam(self.G.parameters())
+        self.D_opt = torch.optim.Adam(self.D.parameters())
+
+
+class ToyPeer(LightweightGAN):
+    """A peer without its package, which needs no step to know which pictures it was given."""
+
+    name = "toy"
+
+    def __init__(self, resolution: int, device: torch.device) -> None:
+        self.resolution, self.device, self.gan, self.shown = resolution, device, Toy(), []
+
+    def step(self, reals: Tensor, lazy: bool) -> None:
+        self.shown.append(reals)
+        loss = (self.gan.D(self.gan.G(torch.ones(8, 4))) - self.gan.D(reals)).mean()
+        loss.backward()
+        for optimizer in (self.gan.G_opt, self.gan.D_opt):
+            optimizer.step()
+            optimizer.zero_grad()
 
 
 def test_slices_in_turn_until_all_had_their_time(tmp_path: Path) -> None:
@@ -115,6 +147,30 @@ def test_a_kept_race_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     states = later.run.states()[-1] / "networks.safetensors"
     kept = load_file(states)
     assert all(torch.equal(value, kept[f"ema.G.{name}"]) for name, value in later.recipe.ema["G"].state_dict().items())
+
+
+def test_a_peer_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = open_pictures(fill(tmp_path / "data", [f"{i}.png" for i in range(32)]), 16, 1)
+    monkeypatch.setitem(PEERS, "toy", ToyPeer)
+
+    def racer(folder: str) -> recipes.Theirs:
+        (found,) = contenders(["toy"], pictures, tmp_path / folder, torch.device("cpu"))
+        found.clock = iter(range(1000)).__next__  # a second from look to look: n seconds are n - 1 steps
+        return found
+
+    whole, first = racer("whole"), racer("parts")
+    whole.train_for(7)
+    first.train_for(4)
+    later = racer("parts")
+    later.train_for(4)
+    given = first.peer.shown + later.peer.shown
+    assert whole.kimg == later.kimg > first.kimg > 0
+    assert all(torch.equal(a, b) for a, b in zip(given, whole.peer.shown, strict=True))
+    for parts in zip(*([r.peer.gan, r.peer.gan.G_opt, r.peer.gan.D_opt] for r in (later, whole))):
+        torch.testing.assert_close(*(part.state_dict() for part in parts), rtol=0, atol=0)
+    drawn = torch.cat(list(later.draw(40)))
+    assert drawn.shape == (40, 3, 16, 16) and torch.equal(drawn, torch.cat(list(whole.draw(40))))
+    assert not torch.equal(drawn, torch.cat(list(first.draw(40))))
 
 
 def test_what_cannot_be_raced(capsys: pytest.CaptureFixture[str]) -> None:
