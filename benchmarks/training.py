@@ -26,7 +26,7 @@ from studio.device import choose_device
 from studio.models.stylegan2 import StyleGAN2Config, StyleGAN2Discriminator, SynthesisLayer, ToRGB
 from studio.nn.layers import LRELU_GAIN, EqualConv2d, fir
 from studio.nn.memory import keep_freed_memory
-from train.loop import _take_step, update_ema
+from train.loop import take_step, update_ema
 from train.recipes import Batch
 from train.recipes.stylegan2 import StyleGAN2Recipe, StyleGAN2Settings
 
@@ -96,7 +96,7 @@ class Ours:
             # Compiled code cannot be differentiated twice, which R1 needs.
             stance = torch.compiler.set_stance("force_eager") if phase.interval > 1 else nullcontext()
             with stance:
-                _take_step(phase, self.recipe, rounds, self.accelerator)
+                take_step(phase, self.recipe, rounds, self.accelerator)
         self.steps += 1
         update_ema(self.recipe, 0.999)
         self.recipe.end_step(self.steps, lambda t: t)

@@ -9,8 +9,7 @@ import os
 import statistics
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ import numpy as np
 from studio.duplicates import Look, near_duplicates
 from studio.errors import ImageError, stop_if
 from studio.files import write_json
+from studio.inorder import in_order
 from studio.raster.opening import open_picture
 from studio.raster.untrusted import admitted
 from studio.sources import MIN_PICTURES, Source, open_source
@@ -99,7 +99,8 @@ def examine(
     alone = threading.Lock()
     seen: list[_Seen] = []
     skipped: list[dict[str, str]] = []
-    for done, outcome in enumerate(_in_order(lambda name: _look(source, name, alone), source.names), 1):
+    threads = min(4, os.cpu_count() or 1)
+    for done, outcome in enumerate(in_order(lambda name: _look(source, name, alone), source.names, threads), 1):
         stop_if(cancelled)
         if isinstance(outcome, _Seen):
             seen.append(outcome)
@@ -107,23 +108,6 @@ def examine(
             skipped.append(outcome)
         progress(done, len(source.names))
     return _report(path, resolution, seen, skipped)
-
-
-def _in_order(work: Callable[[str], Any], names: list[str]) -> Iterator[Any]:
-    """work(name) of every name, several at a time, never far ahead of who listens:
-    who stops listening stops the work.
-    """
-    threads = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        rest = iter(names)
-        waiting: list[Future] = [pool.submit(work, name) for name in islice(rest, 2 * threads)]
-        try:
-            while waiting:
-                yield waiting.pop(0).result()
-                waiting += [pool.submit(work, name) for name in islice(rest, 1)]
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _look(source: Source, name: str, alone: threading.Lock) -> _Seen | dict[str, str]:

@@ -1,8 +1,9 @@
 """The folder through which a training run and the studio talk; either can die without harm to the other.
 
     config.json       recipe and settings; written at the start, and when a resume changes a setting
-    machine.json      what it trains on, in words
+    machine.json      what it trains on, in words, and how many of the processor's threads it takes
     dataset.json      what was found in the data, and what was skipped and why
+    examined.json     what the dataset doctor found before, where the studio began the run
     init.json         what was taken over from another model or run, where it started from one
     progress.jsonl    one JSON line a tick, appended by the trainer; a `resumed` line voids later ticks before it, and a
                       `warning` line is no tick but what the trainer noticed
@@ -63,6 +64,18 @@ class RunFolder:
         return self.path / "exit.json"
 
     @property
+    def machine_path(self) -> Path:
+        return self.path / "machine.json"
+
+    @property
+    def dataset_path(self) -> Path:
+        return self.path / "dataset.json"
+
+    @property
+    def examined_path(self) -> Path:
+        return self.path / "examined.json"
+
+    @property
     def stop_requested(self) -> bool:
         return (self.path / "STOP").exists()
 
@@ -106,8 +119,15 @@ class RunFolder:
 
     def machine(self) -> str:
         """Where it was trained last, in words for a card."""
-        path = self.path / "machine.json"
-        return str(read_json(path, "").get("machine", "unknown")) if path.exists() else "unknown"
+        return str(self.machine_record().get("machine", "unknown"))
+
+    def dataset(self) -> dict[str, Any]:
+        """What dataset.json holds; nothing before the first start. Raises RunError for a damaged one."""
+        return read_json(self.dataset_path, "") if self.dataset_path.exists() else {}
+
+    def machine_record(self) -> dict[str, Any]:
+        """What machine.json holds; nothing before the first start."""
+        return read_json(self.machine_path, "") if self.machine_path.exists() else {}
 
     def append_progress(self, line: dict[str, Any]) -> None:
         text = json.dumps(line, allow_nan=False) + "\n"

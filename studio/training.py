@@ -117,7 +117,7 @@ class Trainer(Protocol):
 
     def plan(
         self, data: Path | None, recipe: str, settings: Config, cancelled: Callable[[], bool] = lambda: False,
-        *, device: str = "auto", seconds: float = 60.0,
+        *, device: str = "auto", seconds: float = 60.0, watching: Config | None = None,
     ) -> Plan:
         """Train for at most about `seconds` in a folder that is thrown away, and say what the whole run will take.
 

@@ -1,5 +1,6 @@
 """What several tests share: a StyleGAN2 that draws in a millisecond, and a library that holds it."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from studio.library import Library
 from studio.models.stylegan2 import StyleGAN2Config, StyleGAN2Generator
 
 torch.set_num_threads(1)  # networks this small are slower on more
+os.environ["OMP_NUM_THREADS"] = "1"  # for programs that tests start, and so that nobody tries which number is best
 # A job in the background ignores Ctrl-C and hands that on to what it starts, to which some tests send one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

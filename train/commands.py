@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--config", type=Path, metavar="JSON", help="settings to start from; flags override them")
         one.add_argument("--seconds", type=float, default=60.0, help="to measure for, at most (default 60)")
         add_arguments(one, RECIPES.get(name).settings)
+        add_arguments(one, HealthConfig)
         _common(one)
 
     sub = commands.add_parser("examine", help="look at pictures before training on them")
@@ -245,7 +246,9 @@ def _plan(arguments: argparse.Namespace) -> None:
 
     preset = _preset(arguments.config, arguments.recipe) if arguments.config else {}
     config = from_arguments(RECIPES.get(arguments.recipe).settings, arguments, preset.get("settings"))
-    found = plan(arguments.recipe, config, arguments.data, arguments.device, arguments.seconds).to_dict()
+    health = from_arguments(HealthConfig, arguments, preset.get("health"))
+    made = plan(arguments.recipe, config, arguments.data, arguments.device, arguments.seconds, health=health)
+    found = made.to_dict()
     side = f"{config.resolution} px, " if hasattr(config, "resolution") else ""
     text = f"{side}{found['kimg']:g} kimg: about {found['words']} here ({found['seconds_per_kimg']:.3g} s a kimg)"
     print(json.dumps(found) if arguments.json else text)

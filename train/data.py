@@ -4,6 +4,7 @@ Nothing is extracted and nothing in the source is changed. Files that cannot be 
 is a function of the seed and the number of pictures seen, so that a resumed run needs no sampler state.
 """
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from studio.errors import DataError, ImageError
+from studio.inorder import in_order
 from studio.raster.opening import open_picture
 from studio.sources import MIN_PICTURES, Source, open_source
 from train.fit import FITS
@@ -63,6 +65,7 @@ class Pictures:
         """What dataset.json says."""
         return {
             "pictures": len(self),
+            "names_sha256": hashlib.sha256("\n".join(self.names).encode("utf-8", "surrogateescape")).hexdigest(),
             "resolution": self.resolution,
             "channels": self.channels,
             **({"fit": self.fit} if self.fit else {}),
@@ -102,13 +105,13 @@ def open_pictures(
     # Of what memory does not hold, each process looks through its share; what it holds, every process needs whole.
     rank, ranks = (0, 1) if fits else place()
     mine, tensors, bad = wanted[rank::ranks], [], {}
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for done, (name, outcome) in enumerate(zip(mine, pool.map(attempt, mine)), 1):
-            if isinstance(outcome, Skipped):
-                bad[name] = outcome
-            elif fits:
-                tensors.append(outcome)
-            progress(done, len(mine))
+    outcomes = in_order(attempt, mine, min(8, os.cpu_count() or 1))
+    for done, (name, outcome) in enumerate(zip(mine, outcomes), 1):
+        if isinstance(outcome, Skipped):
+            bad[name] = outcome
+        elif fits:
+            tensors.append(outcome)
+        progress(done, len(mine))
     bad = bad if fits else gathered(bad)
     names, skipped = [name for name in wanted if name not in bad], [bad[name] for name in wanted if name in bad]
     if len(names) < MIN_PICTURES:
@@ -151,9 +154,13 @@ def indices_at(position: int, count: int, size: int, seed: int) -> list[int]:
     indices: list[int] = []
     while len(indices) < count:
         epoch, start = divmod(position + len(indices), size)
-        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        indices += torch.randperm(size, generator=generator)[start : start + count - len(indices)].tolist()
+        indices += _order(size, seed, epoch)[start : start + count - len(indices)].tolist()
     return indices
+
+
+@functools.lru_cache(2)  # a batch may take the end of one epoch and the beginning of the next
+def _order(size: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(size, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
 
 
 def batches(

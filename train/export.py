@@ -84,7 +84,7 @@ def latest(run: RunFolder) -> tuple[nn.Module, dict]:
 
 
 def _dataset(run: RunFolder) -> dict:
-    path = run.path / "dataset.json"
+    path = run.dataset_path
     again = "start the run again in another folder"
     found = read_json(path, f"{run.path} has no dataset.json; {again}")
     if type(found.get("pictures")) is not int or not isinstance(found.get("classes"), list):

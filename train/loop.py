@@ -124,7 +124,7 @@ def train(
             recipe.start_step(position.images)
             for phase in recipe.phases:
                 if position.step % phase.interval == 0:
-                    meter.add(_take_step(phase, recipe, rounds, accelerator))
+                    meter.add(take_step(phase, recipe, rounds, accelerator))
         position.step += 1
         position.images += config.batch
 
@@ -186,7 +186,7 @@ def check_split(config: LoopConfig, processes: int) -> None:
         )
 
 
-def _take_step(phase: Phase, recipe: Recipe, rounds: list[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
+def take_step(phase: Phase, recipe: Recipe, rounds: list[Batch], accelerator: Accelerator) -> dict[str, Tensor]:
     """One optimiser step of one phase over the step's rounds; returns the values to log."""
     for name, network in recipe.networks.items():
         network.requires_grad_(name == phase.network)

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from studio.config import Config, to_arguments
+from studio.device import choose_device
 from studio.errors import SettingError
 from studio.library import home
 from studio.runfolder import RunFolder
 from studio.training import Preset, Preview, RecipeInfo
 from train import presets
+from train.aside import plan_aside
 from train.health import HealthConfig
-from train.planner import BENCH_S, Plan, plan
+from train.planner import BENCH_S, Plan
 from train.preview import preview
 from train.recipes import RECIPES, LoopConfig
 from train.snapshots import best, export_snapshot, snapshots
@@ -59,15 +61,14 @@ class Offer:
 
     def plan(
         self, data: Path | None, recipe: str, settings: Config, cancelled: Callable[[], bool] = lambda: False,
-        *, device: str = "auto", seconds: float = BENCH_S,
+        *, device: str = "auto", seconds: float = BENCH_S, watching: Config | None = None,
     ) -> Plan:
-        return plan(recipe, _fitting(recipe, settings), data, device, seconds, cancelled)
+        choose_device(device)  # which raises what the other process could only say
+        parts = [_placed(_fitting(recipe, settings)), *([watching] if watching is not None else [])]
+        return plan_aside(recipe, parts, data, device, seconds, cancelled)
 
     def command(self, recipe: str, settings: Config, data: Path, watching: Config | None = None) -> tuple[str, ...]:
-        config = _fitting(recipe, settings)
-        # The trainer's working folder is the project's: a relative path would be looked for there.
-        places = {name: str(Path(value).absolute()) for name in config.paths if (value := getattr(config, name))}
-        words = [recipe, "--data", str(data.absolute()), *to_arguments(config.replace(**places))]
+        words = [recipe, "--data", str(data.absolute()), *to_arguments(_placed(_fitting(recipe, settings)))]
         return (*words, *(to_arguments(watching) if watching is not None else ()))
 
     def snapshots(self, run: RunFolder) -> tuple[float, ...]:
@@ -91,6 +92,11 @@ def _describe(name: str) -> RecipeInfo:
 def _draws(settings: type[LoopConfig]) -> bool:
     """Whether its models draw pictures from noise: then they have a size of that noise."""
     return "z_dim" in settings.__dataclass_fields__
+
+
+def _placed(config: LoopConfig) -> LoopConfig:
+    """With absolute paths: the trainer's working folder is the project's, and they would be looked for there."""
+    return config.replace(**{n: str(Path(value).absolute()) for n in config.paths if (value := getattr(config, n))})
 
 
 def _fitting(recipe: str, config: Config) -> LoopConfig:

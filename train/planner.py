@@ -13,14 +13,21 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
+from studio.capabilities import NoiseGenerator
 from studio.device import choose_device
 from studio.errors import Cancelled, DeviceError, SettingError
+from studio.nn.features import feature_network
 from studio.runfolder import RunFolder
 from train.data import Pictures
+from train.drawing import BATCH, generated
+from train.health import HealthConfig
 from train.loop import check_split, train
-from train.recipes import RECIPES, LoopConfig
+from train.metrics import extract
+from train.recipes import RECIPES, LoopConfig, Recipe
 from train.run import build_recipe
+from train.threads import counts, fastest, threads
 
 BENCH_S = 60.0
 ROUNDS = 3  # the first one, in which algorithms are chosen and memory is asked for, is not counted
@@ -68,8 +75,9 @@ def plan(
     device: str = "auto",
     seconds: float = BENCH_S,
     cancelled: Callable[[], bool] = lambda: False,
+    health: HealthConfig = HealthConfig(),
 ) -> Plan:
-    """Train for at most about `seconds`, and say what `config.kimg` will take.
+    """Train for at most about `seconds`, and say what `config.kimg` will take, watched as `health` says.
 
     data: pictures as for a training; without them pictures of noise do, which cost the same and need no scan. Recipes
     that learn from something else than one folder of squares need theirs. Raises StudioError as a training does;
@@ -81,18 +89,21 @@ def plan(
     pictures = kind.open_data(config, data) if data else _noise(recipe, config)
     accelerator = Accelerator(cpu=chosen.type == "cpu")
     try:
-        built = build_recipe(kind, config, pictures, accelerator.device)
+        build = lambda: build_recipe(kind, config, pictures, accelerator.device)
+        count, built = fastest(build, pictures, accelerator, counts(), cancelled), build()
         # Whole rounds: some phases come every 16th step alone, and a part of a round has too many or too few of them.
         steps = min(math.lcm(*(phase.interval for phase in built.phases)), 64)
         length = ROUNDS * steps * config.batch / 1000
         short = config.replace(kimg=length, tick_kimg=steps * config.batch / 1000, sample_ticks=10_000)
         with tempfile.TemporaryDirectory() as folder:
             run, lines = RunFolder(Path(folder)), []
-            with _Watchdog(run, seconds, cancelled):
+            with threads(count), _Watchdog(run, seconds, cancelled):
                 train(built, short, pictures, run, accelerator, lines.append)
             if cancelled():
                 raise Cancelled
             state = json.loads((run.states()[-1] / "state.json").read_text(encoding="utf-8"))
+        with threads(count):
+            beside = _beside(built, config, health, accelerator.device)
     except torch.OutOfMemoryError as error:
         raise DeviceError(
             f"{chosen} has too little memory for batch={config.batch} in {config.accumulate} rounds; lower --batch or "
@@ -102,7 +113,7 @@ def plan(
         gc.collect()
         if chosen.type == "cuda":
             torch.cuda.empty_cache()
-    return Plan(_pace(lines, state), config.kimg, lines[-1]["memory_bytes"] if lines else None)
+    return Plan(_pace(lines, state) + beside, config.kimg, lines[-1]["memory_bytes"] if lines else None)
 
 
 def _pace(lines: list[dict], state: dict) -> float:
@@ -112,6 +123,26 @@ def _pace(lines: list[dict], state: dict) -> float:
     if not state["images"]:
         raise SettingError("the time was over before the first step; give --seconds more of them")
     return state["trained_s"] / (state["images"] / 1000)
+
+
+def _beside(recipe: Recipe, config: LoopConfig, health: HealthConfig, device: torch.device) -> float:
+    """Seconds a kimg for what is done beside the steps: sample grids, and measuring what is drawn."""
+    grid = _timed(recipe.sample, device) / (config.sample_ticks * config.tick_kimg)
+    if not health.measure_ticks or not isinstance(G := recipe.model()[2], NoiseGenerator):
+        return grid
+    network = feature_network(health.measure_features, device)
+    look = lambda: extract(generated(G, BATCH, 0, device), network)
+    look()
+    batches = health.measure_samples / BATCH
+    return grid + batches * _timed(look, device) / (health.measure_ticks * config.tick_kimg)
+
+
+def _timed(work: Callable[[], Tensor], device: torch.device) -> float:
+    begun = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - begun
 
 
 def _noise(recipe: str, config: LoopConfig) -> Pictures:

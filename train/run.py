@@ -23,6 +23,8 @@ from train.finetune import describe, locate, take_over
 from train.health import HealthConfig, gentler
 from train.loop import Diverged, Outcome, check_split, train, warning_line
 from train.recipes import RECIPES, LoopConfig, Recipe
+from train.state import drop_state
+from train.threads import counts, fastest, threads
 from train.watch import Watch
 
 Report = Callable[[dict], None]
@@ -48,7 +50,7 @@ def start(
         accelerator.wait_for_everyone()  # before the config appears, which the other processes check for above
 
         def record(config: LoopConfig) -> None:
-            write_json(run.path / "dataset.json", {"source": str(data.absolute()), **pictures.summary()})
+            _write_dataset(run, data, pictures)
             _write_config(run, recipe, config, data.absolute(), health)
 
         try:
@@ -78,12 +80,34 @@ def resume(
         if accelerator.is_main_process:
             run.clear_requests()
         pictures = kind.open_data(config, data)
+        changed |= _other_pictures(run, data, pictures)
 
         def record(config: LoopConfig) -> None:
+            if "pictures" in changed:
+                _write_dataset(run, data, pictures)
             if config != before or health != watched:
                 _write_config(run, name, config, data, health)
 
         return _work(kind, config, pictures, run, accelerator, report, record, health, changed)
+
+
+def _other_pictures(run: RunFolder, data: Path, pictures: Pictures) -> dict[str, list]:
+    """{"pictures": [before, now]} where they are no longer those that the run began with.
+
+    Raises RunError where classes are others: what was learned of one would go on as another.
+    """
+    had, now = run.dataset(), pictures.summary()
+    if isinstance(had.get("classes"), list) and had["classes"] != now["classes"]:
+        before, after = (", ".join(map(str, classes)) or "none" for classes in (had["classes"], now["classes"]))
+        raise RunError(
+            f"{data} has the classes {after} and this run has learned {before}; name its folders as they were, or "
+            "start another run"
+        )
+    if had.get("pictures", now["pictures"]) != now["pictures"]:
+        return {"pictures": [had["pictures"], now["pictures"]]}
+    if had.get("names_sha256", now["names_sha256"]) != now["names_sha256"]:
+        return {"pictures": [now["pictures"], f"{now['pictures']}, others or renamed"]}
+    return {}
 
 
 def change(config: LoopConfig, changes: Mapping[str, Any]) -> LoopConfig:
@@ -144,6 +168,10 @@ def build_recipe(kind: type[Recipe], config: LoopConfig, pictures: Pictures, dev
     return kind(config, pictures, device, torch.bfloat16 if bf16 else torch.float32)
 
 
+def _write_dataset(run: RunFolder, data: Path, pictures: Pictures) -> None:
+    write_json(run.dataset_path, {"source": str(data.absolute()), **pictures.summary()})
+
+
 def _write_config(run: RunFolder, recipe: str, config: LoopConfig, data: Path, health: HealthConfig) -> None:
     stored = {"version": VERSION, "recipe": recipe, "data": str(data), "settings": config.to_dict()}
     if health != HealthConfig():
@@ -170,11 +198,9 @@ def _work(
     keep_freed_memory()
     run.exit_path.unlink(missing_ok=True)
     torch.backends.cudnn.benchmark = True
-    if accelerator.is_main_process:
-        write_json(run.path / "machine.json", {"machine": _machine(accelerator)})
     try:
         check_split(config, accelerator.num_processes)
-        with _memory_errors(config, run, accelerator.device):
+        with _memory_errors(config, run, accelerator.device), _threads(kind, config, pictures, run, accelerator):
             left = health.rollbacks - _rollbacks(run)
             while True:
                 try:
@@ -196,6 +222,30 @@ def _work(
             with contextlib.suppress(StudioError):
                 run.write_exit("failed", str(error), run.kimg())
         raise
+
+
+@contextlib.contextmanager
+def _threads(
+    kind: type[Recipe], config: LoopConfig, pictures: Pictures, run: RunFolder, accelerator: Accelerator
+) -> Iterator[None]:
+    """As many as train soonest on this machine; a run that goes on where it began keeps those it had.
+
+    The last digits of a step depend on their number: it is written down so that a resume stays exact.
+    """
+    machine, choice = _machine(accelerator), counts()
+    had: dict = {}
+    with contextlib.suppress(RunError):  # one that is damaged is written anew
+        had = run.machine_record()
+    if run.states() and had.get("machine") == machine and had.get("threads") in choice:
+        count = had["threads"]
+    else:
+        build = lambda: build_recipe(kind, config, pictures, accelerator.device)
+        count = fastest(build, pictures, accelerator, choice, lambda: run.stop_requested)
+    if accelerator.is_main_process:
+        tried = {} if run.stop_requested else {"threads": count}  # a trial that was cut short decides nothing
+        write_json(run.machine_path, {"machine": machine, **tried})
+    with threads(count):
+        yield
 
 
 def _attempt(
@@ -236,7 +286,7 @@ def _roll_back(
     """Say it, and where the newest state led to a rollback before, give that one up for the state before it."""
     kimg, earlier = run.kimg(), [line for line in run.lines() if line.get("warning") == "diverged"]
     if earlier and earlier[-1]["kimg"] == kimg and len(run.states()) > 1:
-        shutil.rmtree(run.states()[-1])
+        drop_state(run.states()[-1])
         kimg = run.kimg()
     rates = ", ".join(f"{name} {new:g} instead of {old:g}" for name, (old, new) in changed.items())
     message = f"{sentence}; went back to {kimg:g} kimg, on with {rates} (time {number} of at most {allowed})"

@@ -7,6 +7,7 @@
 Random numbers need no place in it: the loop seeds every step from (seed, step, process).
 """
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from studio.errors import RunError
-from studio.files import whole_folder, write_json
+from studio.files import disk_errors, whole_folder, write_json
 from studio.runfolder import RunFolder, read_json
 from train.recipes import Recipe
 
@@ -49,8 +50,16 @@ def save_state(run: RunFolder, recipe: Recipe, position: Position) -> Path:
         values = {"step": position.step, "images": position.images, "trained_s": position.trained_s}
         write_json(folder / "state.json", {"version": VERSION, **values, "scalars": recipe.scalars()})
     for old in run.states()[:-KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+        drop_state(old)
     return path
+
+
+def drop_state(path: Path) -> None:
+    """Remove a state, which then is gone at once: under a hidden name first, should the trainer be killed meanwhile."""
+    gone = path.with_name(f".{path.name}.gone")
+    with disk_errors(path):
+        os.replace(path, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def load_state(path: Path, recipe: Recipe) -> Position:

@@ -39,10 +39,13 @@ class Watch:
         self.config, self.pictures, self.run, self.device, self.loss = config, pictures, run, device, loss
         self._network = network
         self._reals: tuple[list[int], Tensor, Tensor, Tensor] | None = None
+        self._since = 0  # measurements before that do not end the run
         self._latest = 0  # tick at which a measurement was taken
         before = run.progress()
         self._measured = [_compact(line) for line in before if "diversity" in line]
         self._ticks = deque(before, maxlen=TICKS)
+        # a run that had enough and goes on all the same has as long again to get better
+        self._since = len(self._distances()) if self.enough() else 0
         self._told = any(line["warning"] == "unmeasured" for line in run.warnings())
 
     def measure(self, recipe: Recipe, tick: int, kimg: float) -> dict[str, float]:
@@ -103,7 +106,8 @@ class Watch:
     def enough(self) -> bool:
         """Whether the last `patience` measurements were no better than one before them."""
         values = self._distances()
-        return bool(self.config.patience) and len(values) - 1 - _first_lowest(values) >= self.config.patience
+        since = max(_first_lowest(values) + 1, self._since)
+        return bool(self.config.patience) and len(values) - since >= self.config.patience
 
     def _distances(self) -> list[float]:
         return [line["KID"] for line in self._measured if "KID" in line]

@@ -16,7 +16,7 @@ from tests.train.conftest import SMALL, call
 from tests.train.test_resume import same
 from train import loop
 from train.adversarial import AdversarialRecipe, AdversarialSettings, layers_of
-from train.loop import _take_step
+from train.loop import take_step
 from train.recipes import RECIPES, Batch, Recipe
 from train.state import Position
 
@@ -36,7 +36,7 @@ def one_step(recipe: AdversarialRecipe, accelerator: Accelerator, number: int = 
     values = {}
     for phase in recipe.phases:
         if number % phase.interval == 0:
-            values |= _take_step(phase, recipe, [batch], accelerator)
+            values |= take_step(phase, recipe, [batch], accelerator)
     recipe.end_step(number + 1, lambda t: t)
     return {name: float(value) for name, value in values.items()}
 

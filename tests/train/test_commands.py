@@ -154,9 +154,9 @@ def test_failures_are_written_down(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     for module, name, what, says in (
-        (loop, "_take_step", broken, "loss_G became nan at 0.016 kimg; the last good state is state/0000.008; lower"),
+        (loop, "take_step", broken, "loss_G became nan at 0.016 kimg; the last good state is state/0000.008; lower"),
         (state, "save_file", full, "is full; free some space and try again"),
-        (loop, "_take_step", small, "cpu has too little memory for batch=4 in 1 rounds; lower --batch"),
+        (loop, "take_step", small, "cpu has too little memory for batch=4 in 1 rounds; lower --batch"),
         (run, "build_recipe", small, "cpu has too little memory for batch=4"),
     ):
         with monkeypatch.context() as patch:
@@ -181,7 +181,7 @@ def test_an_interrupt(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(loop, "_take_step", interrupt)
+    monkeypatch.setattr(loop, "take_step", interrupt)
     assert main([str(word) for word in start(data, tmp_path)]) == 2
     assert "interrupted; go on with: python -m train resume" in capsys.readouterr().err
 

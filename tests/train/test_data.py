@@ -1,9 +1,11 @@
+import hashlib
 import io
 import itertools
 import math
 import os
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 from PIL import Image
 
 from studio import sources
+from studio.dataset import examine
 from studio.errors import DataError, ImageError
 from studio.sources import FolderSource
 from tests.train.conftest import fill, png
@@ -270,7 +273,8 @@ def test_what_was_found_is_summed_up(data: Path) -> None:
     progress = lambda done, total: seen.append((done, total))
     pictures: Pictures = open_pictures(data, 32, 1, classes=True, progress=progress)
     expected = {"pictures": 16, "resolution": 32, "channels": 1, "classes": ["a", "b"], "skipped": []}
-    assert pictures.summary() == {**expected, "fit": "crop"}
+    names = hashlib.sha256("\n".join(pictures.names).encode()).hexdigest()
+    assert pictures.summary() == {**expected, "fit": "crop", "names_sha256": names}
     assert open_pictures(data, 32, 1, fit="pad").summary()["fit"] == "pad"
     assert seen == [(i, 16) for i in range(1, 17)]
 
@@ -314,3 +318,23 @@ def test_what_memory_does_not_hold_is_looked_through_in_shares(
     broken = {name: reading.Skipped(name, "cut") for name in ("03.png", "06.png")}
     monkeypatch.setattr(reading, "gathered", lambda mine: {**mine, **broken})
     assert open_pictures(tmp_path, 8, 1, memory_bytes=1).names == whole.names
+
+
+def test_pictures_of_one_pixel_and_of_twenty_thousand(tmp_path: Path) -> None:
+    """The doctor tells of them, and a training takes what can be read: none of them ends it."""
+    data = fill(tmp_path / "data", ["a.png", "b.png"])
+    Image.new("RGB", (1, 1), (9, 99, 199)).save(data / "dot.png")
+    Image.new("RGB", (20_000, 24), (200, 100, 0)).save(data / "scroll.png")
+    vast = bytearray((data / "dot.png").read_bytes())
+    vast[16:24] = struct.pack(">II", 20_000, 20_000)
+    vast[29:33] = struct.pack(">I", zlib.crc32(vast[12:29]))
+    (data / "vast.png").write_bytes(vast)
+    report = examine(data, 16)
+    assert (report.small, report.widths["most"], report.pictures) == (["dot.png"], 20_000, 4)
+    assert [skipped["name"] for skipped in report.skipped] == ["vast.png"]
+    pictures = open_pictures(data, 16, 3)
+    assert sorted(pictures.names) == ["a.png", "b.png", "dot.png", "scroll.png"]
+    assert "400" in pictures.skipped[0].reason and pictures.skipped[0].name == "vast.png"
+    dot, scroll = (pictures.load([pictures.names.index(name)])[0] for name in ("dot.png", "scroll.png"))
+    assert dot.flatten(1).float().mean(dim=1).tolist() == [9, 99, 199]
+    assert scroll.flatten(1).float().mean(dim=1).tolist() == [200, 100, 0]

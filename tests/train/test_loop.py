@@ -101,7 +101,7 @@ def test_rounds_add_up_to_one_step(build: Callable, accelerator: Accelerator) ->
         torch.manual_seed(0)
         reals, labels = torch.rand(4, 1, 32, 32), torch.zeros(4, dtype=torch.long)
         batches = [loop.Batch(*pair) for pair in zip(reals.chunk(rounds), labels.chunk(rounds))]
-        logged = loop._take_step(phase, recipe, batches, accelerator)
+        logged = loop.take_step(phase, recipe, batches, accelerator)
         parts = [p.grad.flatten() for p in recipe.networks["D"].parameters() if p.grad is not None]
         gradients.append((torch.cat(parts), logged))
     assert torch.allclose(gradients[0][0], gradients[1][0], atol=1e-6)

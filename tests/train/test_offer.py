@@ -1,12 +1,15 @@
+import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from studio.config import settings
-from studio.errors import Cancelled, SettingError, UnknownName
+from studio.errors import Cancelled, DeviceError, RunError, SettingError, UnknownName
 from studio.training import command_line
 from tests.train.conftest import SMALL
+from train import aside
 from train.commands import _parser
 from train.offer import Offer
 from train.recipes import RECIPES
@@ -57,6 +60,27 @@ def test_presets_are_the_bundled_ones_and_ones_own(offer: Offer) -> None:
     assert offer.read_preset(path) == offer.presets()["mine"]
     offer.delete_preset("mine")
     assert list(offer.presets()) == bundled
+
+
+def test_a_plan_that_cannot_be_made_says_why(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the other process said so or was killed."""
+    config = offer.recipe("dcgan").settings(**SMALL["dcgan"], accumulate=3)
+    with pytest.raises(RunError, match="^batch=4 cannot be split over 1 processes in 3 rounds; give a multiple of 3$"):
+        offer.plan(None, "dcgan", config, device="cpu", watching=offer.watching(measure_ticks=0))
+    with pytest.raises(DeviceError, match="cuda:99"):
+        offer.plan(None, "dcgan", config, device="cuda:99")
+    monkeypatch.setattr(aside, "PLAN", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    with pytest.raises(RunError, match="^the measurement ended with signal 9 .*; choose a smaller batch or size$"):
+        offer.plan(None, "dcgan", config, device="cpu")
+
+
+def test_a_plan_that_is_cancelled_leaves_no_process(offer: Offer, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, before = offer.recipe("dcgan").settings(**SMALL["dcgan"]), psutil.Process().children()
+    monkeypatch.setattr(aside, "PLAN", (sys.executable, "-c", "import time; time.sleep(600)"))
+    looks = iter([False, False, True])
+    with pytest.raises(Cancelled):
+        offer.plan(None, "dcgan", config, lambda: next(looks), device="cpu")
+    assert psutil.Process().children() == before
 
 
 def test_a_plan_from_another_thread_can_be_cancelled(offer: Offer) -> None:

@@ -8,9 +8,11 @@ import torch
 from studio.errors import Cancelled, DeviceError, RunError, SettingError
 from tests.train.conftest import TINY, call, flags
 from train import loop, planner
+from train.health import HealthConfig
 from train.planner import Plan, duration, plan
 from train.recipes import RECIPES
 from train.recipes.stylegan2 import StyleGAN2Settings
+from train.run import build_recipe
 
 
 def config(**changes: object) -> StyleGAN2Settings:
@@ -39,15 +41,26 @@ def test_the_pace_leaves_the_first_round_out() -> None:
 
 def test_steps_of_a_known_length(monkeypatch: pytest.MonkeyPatch) -> None:
     """G and D take 30 ms each, and every second step has a third phase: 75 ms a step on average, 4 pictures each."""
-    monkeypatch.setattr(loop, "_take_step", lambda phase, *rest: (time.sleep(0.03), {"loss_G": torch.zeros([])})[1])
-    found = plan("stylegan2", config(), device="cpu")
+    monkeypatch.setattr(loop, "take_step", lambda phase, *rest: (time.sleep(0.03), {"loss_G": torch.zeros([])})[1])
+    found = plan("stylegan2", config(), device="cpu", health=HealthConfig(measure_ticks=0))
     assert found.seconds_per_kimg == pytest.approx(75 / 4, rel=0.5) and found.seconds_per_kimg > 75 / 4
     assert found.kimg == 300 and found.memory_bytes > 1e7
 
 
+def test_what_is_done_beside_the_steps_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """256 pictures are drawn and judged in 8 batches of 0.1 s, every 4 ticks; a grid takes 0.1 s, every 2."""
+    monkeypatch.setattr(planner, "_timed", lambda work, device: work() is not None and 0.1)
+    made = config(tick_kimg=0.5, sample_ticks=2)
+    recipe = build_recipe(RECIPES.get("stylegan2"), made, planner._noise("stylegan2", made), torch.device("cpu"))
+    beside = lambda **words: planner._beside(recipe, made, HealthConfig(**words), torch.device("cpu"))
+    assert beside(measure_ticks=4) == pytest.approx(0.1 / (2 * 0.5) + 8 * 0.1 / (4 * 0.5))
+    assert beside(measure_ticks=4, measure_samples=512) == pytest.approx(0.1 / (2 * 0.5) + 16 * 0.1 / (4 * 0.5))
+    assert beside(measure_ticks=0) == pytest.approx(0.1 / (2 * 0.5))
+
+
 def test_the_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps so slow that not one round is finished still give a pace."""
-    monkeypatch.setattr(loop, "_take_step", lambda phase, *rest: (time.sleep(0.2), {"loss_G": torch.zeros([])})[1])
+    monkeypatch.setattr(loop, "take_step", lambda phase, *rest: (time.sleep(0.2), {"loss_G": torch.zeros([])})[1])
     begun = time.monotonic()
     found = plan("stylegan2", config(r1_interval=16), device="cpu", seconds=0.7)
     assert time.monotonic() - begun < 10 and found.seconds_per_kimg > 100 and found.memory_bytes is None
@@ -74,7 +87,7 @@ def test_what_cannot_be_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(loop, "_take_step", full)
+    monkeypatch.setattr(loop, "take_step", full)
     with pytest.raises(DeviceError, match="cpu has too little memory for batch=4 in 1 rounds; lower --batch"):
         plan("stylegan2", config(), device="cpu")
 

@@ -8,7 +8,7 @@ from studio.checkpoint import load_network
 from studio.runfolder import RunFolder
 from tests.train.conftest import png
 from train.export import export, restore
-from train.loop import _take_step
+from train.loop import take_step
 from train.recipes import Batch
 from train.recipes.damage import COLOURS, DamageRecipe, DamageSettings, paint_classes
 from train.run import build_recipe, resume, start
@@ -33,7 +33,7 @@ def recipe(pictures_folder: Path, accelerator: Accelerator) -> DamageRecipe:
 def test_two_steps_move_every_parameter(recipe: DamageRecipe, accelerator: Accelerator) -> None:
     before = {name: p.detach().clone() for name, p in recipe.networks["detector"].named_parameters()}
     for _ in range(2):
-        values = _take_step(recipe.phases[0], recipe, [Batch(torch.rand(4, 3, 64, 64), torch.zeros(4))], accelerator)
+        values = take_step(recipe.phases[0], recipe, [Batch(torch.rand(4, 3, 64, 64), torch.zeros(4))], accelerator)
     assert {"f1_crack", "f1_loss", "f1_stain", "f1_fold"} < set(values) and all(v.isfinite() for v in values.values())
     after = dict(recipe.networks["detector"].named_parameters())
     assert [name for name, old in before.items() if torch.equal(after[name], old)] == []
@@ -43,7 +43,7 @@ def test_learning_finds_the_damage_of_a_grey_picture(recipe: DamageRecipe, accel
     batch, losses, found = Batch(torch.full([4, 3, 64, 64], 0.3), torch.zeros(4)), [], []
     for _ in range(60):
         torch.manual_seed(0)  # the same damage each time
-        values = _take_step(recipe.phases[0], recipe, [batch], accelerator)
+        values = take_step(recipe.phases[0], recipe, [batch], accelerator)
         losses.append(float(values["loss"]))
         found.append(float(values["f1_crack"]))
     assert losses[-1] < 0.5 * losses[0] and found[-1] > found[0] and found[-1] > 0.5

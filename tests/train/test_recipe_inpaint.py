@@ -13,7 +13,7 @@ from studio.nn.prefill import surface
 from studio.runfolder import RunFolder
 from tests.train.conftest import png
 from train.export import export, restore
-from train.loop import _take_step
+from train.loop import take_step
 from train.recipes import Batch
 from train.recipes.inpaint import InpaintRecipe, InpaintSettings
 from train.run import build_recipe, resume, start
@@ -49,7 +49,7 @@ def step(recipe: InpaintRecipe, batch: Batch, number: int, accelerator: Accelera
     values = {}
     for phase in recipe.phases:
         if number % phase.interval == 0:
-            values |= _take_step(phase, recipe, [batch], accelerator)
+            values |= take_step(phase, recipe, [batch], accelerator)
     recipe.end_step(number, lambda t: t)
     return {name: float(value) for name, value in values.items()}
 
@@ -132,7 +132,7 @@ def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> 
     losses = []
     for _ in range(40):
         torch.manual_seed(0)  # the same crops and masks each time
-        losses.append(float(_take_step(recipe.phases[0], recipe, [batch], accelerator)["loss_hole"]))
+        losses.append(float(take_step(recipe.phases[0], recipe, [batch], accelerator)["loss_hole"]))
     assert losses[-1] < 0.9 * losses[0]
 
 
@@ -142,7 +142,7 @@ def test_d_learns_to_find_what_was_painted(build: Callable, accelerator: Acceler
     for _ in range(30):
         torch.manual_seed(0)
         recipe.g_loss(batch)
-        values = _take_step(recipe.phases[1], recipe, [batch], accelerator)
+        values = take_step(recipe.phases[1], recipe, [batch], accelerator)
         scores.append(float(values["score_real"] - values["score_fake"]))
     assert abs(scores[0]) < 0.2 and scores[-1] > 0.5
 

@@ -12,7 +12,7 @@ from studio.library import BUNDLED
 from studio.runfolder import RunFolder
 from tests.train.conftest import png
 from train.export import export, restore
-from train.loop import _take_step
+from train.loop import take_step
 from train.recipes import Batch
 from train.recipes.style import STYLE_SIDE, StyleRecipe, StyleSettings, jitter
 from train.run import build_recipe, start
@@ -48,7 +48,7 @@ def test_two_steps_move_every_parameter_and_leave_the_vgg(build: Callable, accel
     before = [p.detach().clone() for _, _, p in learned()]
     for _ in range(2):
         for phase in recipe.phases:
-            values = _take_step(phase, recipe, [batch(recipe)], accelerator)
+            values = take_step(phase, recipe, [batch(recipe)], accelerator)
             assert all(value.isfinite() for value in values.values())
     still = {(key, name) for (key, name, p), old in zip(learned(), before) if torch.equal(p, old)}
     assert still <= {("D", "judge.bias")}  # paintings push it up as much as fakes push it down, within the margin
@@ -91,7 +91,7 @@ def test_d_learns_to_tell_paintings_from_fakes(build: Callable, accelerator: Acc
     scores = []
     for _ in range(12):
         recipe.g_loss(batch(recipe))
-        values = _take_step(recipe.phases[1], recipe, [batch(recipe)], accelerator)
+        values = take_step(recipe.phases[1], recipe, [batch(recipe)], accelerator)
         scores.append(float(values["score_real"] - values["score_fake"]))
     assert abs(scores[0]) < 0.2 and scores[-1] > scores[0] + 0.3
 
@@ -102,7 +102,7 @@ def test_learning_lowers_the_loss(build: Callable, accelerator: Accelerator) -> 
     losses = []
     for step in range(24):
         torch.manual_seed(0)  # the same crops and styles each time
-        losses.append(float(_take_step(recipe.phases[0], recipe, [fixed], accelerator)["loss_G"]))
+        losses.append(float(take_step(recipe.phases[0], recipe, [fixed], accelerator)["loss_G"]))
     assert losses[-1] < 0.85 * losses[0]
 
 

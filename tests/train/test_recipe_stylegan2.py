@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from studio.errors import SettingError
-from train.loop import _take_step
+from train.loop import take_step
 from train.recipes import Batch
 from train.recipes.stylegan2 import StyleGAN2Recipe, StyleGAN2Settings
 
@@ -15,7 +15,7 @@ def step(recipe: StyleGAN2Recipe, accelerator: Accelerator, number: int) -> dict
     batch = Batch(torch.rand(4, 1, 32, 32) * 2 - 1, torch.arange(4) % 2)
     values = {}
     for phase in recipe.phases:
-        values |= _take_step(phase, recipe, [batch], accelerator)
+        values |= take_step(phase, recipe, [batch], accelerator)
     recipe.end_step(number + 1, lambda t: t)
     return {name: float(value) for name, value in values.items()}
 
@@ -59,7 +59,7 @@ def test_a_phase_touches_its_own_network_only(build: Callable, accelerator: Acce
     for phase in recipe.phases:
         other = {"G": "D", "D": "G"}[phase.network]
         before = [p.detach().clone() for p in recipe.networks[other].parameters()]
-        _take_step(phase, recipe, [batch], accelerator)
+        take_step(phase, recipe, [batch], accelerator)
         assert all(torch.equal(a, b) for a, b in zip(before, recipe.networks[other].parameters())), phase.name
 
 

@@ -10,7 +10,7 @@ from studio.errors import SettingError
 from studio.runfolder import RunFolder
 from tests.train.conftest import png
 from train.export import export, restore
-from train.loop import _take_step
+from train.loop import take_step
 from train.recipes import Batch
 from train.recipes.upscale import UpscaleRecipe, UpscaleSettings, pixel_loss
 from train.run import build_recipe, resume, start
@@ -46,7 +46,7 @@ def step(recipe: UpscaleRecipe, batch: Batch, number: int, accelerator: Accelera
     values = {}
     for phase in recipe.phases:
         if number % phase.interval == 0:
-            values |= _take_step(phase, recipe, [batch], accelerator)
+            values |= take_step(phase, recipe, [batch], accelerator)
     recipe.end_step(number, lambda t: t)
     return {name: float(value) for name, value in values.items()}
 
@@ -83,7 +83,7 @@ def test_learning_cleans(build: Callable, accelerator: Accelerator) -> None:
     losses = []
     for _ in range(70):
         torch.manual_seed(0)  # the same crops and noise each time
-        losses.append(float(_take_step(recipe.phases[0], recipe, [batch], accelerator)["loss_x1"]))
+        losses.append(float(take_step(recipe.phases[0], recipe, [batch], accelerator)["loss_x1"]))
     assert losses[-1] < 0.8 * losses[0]
 
 

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import torch
 from accelerate import Accelerator
 
-from train.loop import _take_step
+from train.loop import take_step
 from train.losses.variational import divergence
 from train.recipes import Batch
 
@@ -15,7 +15,7 @@ def batch(count: int = 4) -> Batch:
 
 def test_copies_come_closer(make: Callable, accelerator: Accelerator) -> None:
     recipe = make("vae", lr=0.01)
-    losses = [_take_step(recipe.phases[0], recipe, [batch()], accelerator)["loss_pixel"].item() for _ in range(40)]
+    losses = [take_step(recipe.phases[0], recipe, [batch()], accelerator)["loss_pixel"].item() for _ in range(40)]
     assert losses[-1] < losses[0] - 0.1
 
 

@@ -11,8 +11,9 @@ from PIL import Image
 from studio.config import settings
 from studio.errors import SettingError
 from studio.runfolder import RunFolder
-from tests.train.conftest import TINY, call, exit_of, start
+from tests.train.conftest import TINY, call, exit_of, fill, start
 from train import loop, run
+from train.data import open_pictures
 from train.recipes import RECIPES, LoopConfig
 
 
@@ -25,14 +26,14 @@ def test_changes_are_in_force_and_kept(
 ) -> None:
     call(capsys, *start(data, tmp_path, r1_interval=4))
     before, seen = stored(tmp_path), []
-    take_step = loop._take_step
+    take_step = loop.take_step
 
     def watch(phase: object, recipe: object, rounds: list, *rest: object) -> dict[str, torch.Tensor]:
         rates = [round(group["lr"], 9) for name in ("G", "D") for group in recipe.optimizers[name].param_groups]
         seen.append((*rates, recipe.config.gamma(), len(rounds), sum(len(batch.reals) for batch in rounds)))
         return take_step(phase, recipe, rounds, *rest)
 
-    monkeypatch.setattr(loop, "_take_step", watch)
+    monkeypatch.setattr(loop, "take_step", watch)
     words = ["--lr", "0.005", "--d-lr", "0.001", "--r1-gamma", "3", "--batch", "8", "--accumulate", "2"]
     out = call(capsys, "resume", tmp_path, *words, "--kimg", "0.016", "--tick-kimg", "0.5", "--device", "cpu")
     assert out.splitlines()[0] == (
@@ -54,6 +55,55 @@ def test_changes_are_in_force_and_kept(
     assert set(seen) == {(0.005, 0.0008, 3.0, 2, 8)}  # D's rate makes room for R1 every 4th step
     after["settings"]["kimg"] = 0.024
     assert "changed" not in call(capsys, "resume", tmp_path, "--device", "cpu") and stored(tmp_path) == after
+
+
+def test_other_pictures_are_told_and_other_classes_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Class 0 would go on as what was class 1; export would name them as they were."""
+    pictures = fill(tmp_path / "data", [f"{kind}/{i}.png" for kind in "ab" for i in range(8)])
+    folder, data = tmp_path / "run", lambda: json.loads((tmp_path / "run" / "dataset.json").read_text())
+    call(capsys, *start(pictures, folder), "--classes")
+    resume = lambda kimg, **words: call(capsys, "resume", folder, "--kimg", kimg, "--device", "cpu", **words)
+    assert "pictures 16" not in resume(0.012)
+    fill(pictures, ["a/8.png", "b/8.png"])
+    assert "pictures 16 -> 18" in resume(0.016) and data()["pictures"] == 18
+    (pictures / "a" / "8.png").rename(pictures / "a" / "9.png")
+    assert "pictures 18 -> 18, others or renamed" in resume(0.02)
+    assert "pictures 18" not in resume(0.024)
+    (pictures / "a").rename(pictures / "c")
+    sentence = resume(0.028, code=2)
+    assert "has the classes b, c and this run has learned a, b; name its folders as they were" in sentence
+    assert data()["classes"] == ["a", "b"] and RunFolder(folder).kimg() == 0.024
+    (pictures / "c").rename(pictures / "a")
+    assert "0.028" in resume(0.028)
+
+
+def test_pictures_that_disappear_and_come_back(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set that memory does not hold, on a disk that is pulled out."""
+    monkeypatch.setitem(open_pictures.__kwdefaults__, "memory_bytes", 0)
+    pictures, folder = fill(tmp_path / "data", [f"{i}.png" for i in range(16)]), tmp_path / "run"
+    take_step, gone = loop.take_step, tmp_path / "gone"
+
+    def pull(*arguments: object) -> dict[str, torch.Tensor]:
+        if RunFolder(folder).states() and not gone.exists():
+            pictures.rename(gone)
+        return take_step(*arguments)
+
+    monkeypatch.setattr(loop, "take_step", pull)
+    sentence = call(capsys, *start(pictures, folder, kimg=0.064), code=2)
+    assert ".png" in sentence and exit_of(folder) == {
+        "outcome": "failed", "message": sentence, "kimg": RunFolder(folder).kimg(),
+    }
+    at = RunFolder(folder).kimg()
+    assert at >= 0.008
+    assert str(pictures) in call(capsys, "resume", folder, "--device", "cpu", code=2)
+    gone.rename(pictures)
+    monkeypatch.setattr(loop, "take_step", take_step)
+    call(capsys, "resume", folder, "--device", "cpu")
+    assert RunFolder(folder).kimg() == 0.064 and exit_of(folder)["outcome"] == "done"
 
 
 def test_how_pictures_fit_is_kept_and_cannot_change(
@@ -166,8 +216,8 @@ def overflows(*_: object) -> None:
     ("module", "name", "what", "says"),
     [
         (run, "build_recipe", refuses, "styles is missing; give a folder"),
-        (loop, "_take_step", breaks, "no state was saved before; lower --lr or raise --r1-gamma and start again"),
-        (loop, "_take_step", overflows, "lower --batch or raise --accumulate and start again"),
+        (loop, "take_step", breaks, "no state was saved before; lower --lr or raise --r1-gamma and start again"),
+        (loop, "take_step", overflows, "lower --batch or raise --accumulate and start again"),
     ],
 )
 def test_a_start_that_failed_can_be_tried_again(
@@ -195,13 +245,13 @@ def test_a_start_without_pictures_leaves_no_folder(tmp_path: Path, capsys: pytes
 def test_a_start_that_failed_after_a_state_is_a_run(
     capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_step = loop._take_step
+    take_step = loop.take_step
 
     def later(*arguments: object) -> dict[str, torch.Tensor]:
         return overflows() if RunFolder(tmp_path).states() else take_step(*arguments)
 
-    monkeypatch.setattr(loop, "_take_step", later)
+    monkeypatch.setattr(loop, "take_step", later)
     sentence = call(capsys, *start(data, tmp_path, kimg=0.016), code=2)
     assert sentence.endswith(f"lower --batch or raise --accumulate: python -m train resume {tmp_path} --batch N")
-    monkeypatch.setattr(loop, "_take_step", take_step)
+    monkeypatch.setattr(loop, "take_step", take_step)
     assert "done at 0.016 kimg" in call(capsys, "resume", tmp_path, "--batch", "2", "--device", "cpu")

@@ -9,21 +9,21 @@ import pytest
 
 from studio.runfolder import RunFolder
 from tests.train import several
+from train.commands import main
 
 ROOT = Path(__file__).parents[2]
 
 
-def launch(*words: object) -> None:
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node=2")
+ACCELERATE = (
+    "accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1", "--mixed_precision=no",
+    "--dynamo_backend=no",
+)
+
+
+def launch(*words: object, by: tuple[str, ...] = TORCHRUN) -> None:
     """Run a module in two processes of this machine, as docs/scale.md says."""
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        "-m",
-        *map(str, words),
-    ]
+    command = [sys.executable, "-m", *by, "-m", *map(str, words)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -48,3 +48,21 @@ def test_two_processes_learn_as_one(case: str, runs: tuple[Path, Path]) -> None:
         for name in set(measured) & set(a):
             assert b[name] == pytest.approx(a[name], rel=1e-5, abs=1e-5), (name, a["step"])
     assert any(one[0][name] != one[-1][name] for name in measured)
+
+
+def test_the_command_itself_in_two_processes(data: Path, tmp_path: Path) -> None:
+    """As accelerate launches it, with samples, states and health; and each process has its share alone."""
+    words = [
+        "train", "dcgan", "--data", data, "--device", "cpu", "--width", 4, "--resolution", 16, "--channels", 1,
+        "--z-dim", 8, "--batch", 80, "--kimg", 1.6, "--tick-kimg", 0.08, "--measure-ticks", 20, "--measure-samples", 16,
+    ]
+    launch(*words, "--run", tmp_path / "two", by=ACCELERATE)
+    assert main([str(word) for word in [*words[1:], "--run", tmp_path / "one"]]) == 0
+    one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
+    for a, b in zip(one.progress(), two.progress(), strict=True):
+        assert [b[name] for name in ("loss_G", "loss_D")] == pytest.approx([a["loss_G"], a["loss_D"]], abs=1e-5)
+    assert len(one.progress()) == 20 and two.progress()[-1]["diversity"] > 0
+    assert one.kimg() == two.kimg() == 1.6 and len(list(two.samples.iterdir())) == 21
+    odd = [81 if word == 80 else word for word in words]
+    with pytest.raises(AssertionError, match="batch=81 cannot be split over 2 processes in 1 rounds"):
+        launch(*odd, "--run", tmp_path / "odd", by=ACCELERATE)

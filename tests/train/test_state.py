@@ -11,7 +11,7 @@ from torch import nn
 from studio.errors import DiskError, RunError
 from studio.runfolder import RunFolder
 from train import state
-from train.state import Position, load_state, save_state
+from train.state import Position, drop_state, load_state, save_state
 
 
 @pytest.fixture
@@ -27,6 +27,14 @@ def refused(path: Path, recipe: object) -> str:
     sentence = str(caught.value)
     assert str(path) in sentence and "\n" not in sentence
     return sentence
+
+
+def test_a_state_that_goes_is_gone_at_once(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainer killed in the middle of it leaves no half of one that a resume would choose."""
+    monkeypatch.setattr(state.shutil, "rmtree", lambda path, ignore_errors: (path / "state.json").unlink())
+    drop_state(saved)
+    assert RunFolder(saved.parents[1]).states() == []
+    assert [path.name for path in saved.parent.iterdir()] == [".0000.008.gone"]  # which the next state sweeps away
 
 
 def test_what_is_in_a_state(saved: Path) -> None:

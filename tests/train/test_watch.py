@@ -163,6 +163,16 @@ def test_a_resumed_run_remembers_its_measurements(folder: RunFolder) -> None:
     assert watch.enough() and not watch.is_best(4)
 
 
+def test_a_run_that_had_enough_and_goes_on_has_as_long_again(folder: RunFolder) -> None:
+    for tick, value in enumerate((0.3, 0.1, 0.2, 0.2), 1):
+        line = {"tick": tick, "step": tick, "kimg": float(tick), "diversity": 1.0, "copies": 0.0, "Lite0-KID": value}
+        folder.append_progress(line)
+    watch = watching(folder, ring_pictures(64), patience=2)
+    for tick, value, enough in ((5, 0.2, False), (6, 0.2, True), (7, 0.05, False), (8, 0.2, False), (9, 0.2, True)):
+        watch.warnings({"tick": tick, "step": tick, "kimg": float(tick), "diversity": 1.0, "Lite0-KID": value})
+        assert watch.enough() == enough
+
+
 def test_early_end(folder: RunFolder, accelerator: Accelerator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.Watch, "enough", lambda self: len(self._measured) == 2)
     said = train_ring(folder, accelerator, **GOOD)

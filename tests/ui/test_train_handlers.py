@@ -208,6 +208,16 @@ def test_the_network_sees_squares(handlers: TrainHandlers) -> None:
     assert plain["cropped"] == found["cropped"]
 
 
+def test_what_the_doctor_found_goes_with_the_run(handlers: TrainHandlers) -> None:
+    source = bring(handlers, flowers())
+    handlers.recipes.start({**DCGAN, "source": source, "name": "unseen"})
+    finish(handlers, job="look", source=source, resolution=32)
+    handlers.recipes.start({**DCGAN, "source": source, "name": "seen"})
+    unseen, seen = (handlers.services.jobs.run(name).examined_path for name in ("unseen", "seen"))
+    found = json.loads(seen.read_text())
+    assert not unseen.exists() and found["resolution"] == 32 and {"widths", "copies", "findings"} <= set(found)
+
+
 def test_the_command_that_is_shown_is_the_one_that_runs(handlers: TrainHandlers) -> None:
     source = bring(handlers, flowers())
     asked = {**DCGAN, "source": source, "name": "my night"}

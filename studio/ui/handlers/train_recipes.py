@@ -1,12 +1,15 @@
 """What the train tab's page may ask for before a training: recipes, presets, what settings mean, what is seen."""
 
+import contextlib
 import dataclasses
 import tempfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from studio.config import Config, Setting, settings
+from studio.dataset import Report
 from studio.errors import SettingError, StudioError
 from studio.training import Preset, RecipeInfo, command_line
 from studio.ui.components.live import Answer
@@ -17,6 +20,7 @@ MAX_PRESET_BYTES = 1 << 20
 SEEN = 8  # pictures of what the network sees
 SHOWN_PX = 256
 RUN = "run/"  # before a run's name, where a training may begin from it
+MAX_EXAMINED = 16  # reports
 _BLANK = "NAME"  # a run's name on the command line before it has one
 
 
@@ -25,6 +29,7 @@ class Recipes:
 
     def __init__(self, services: Services, pictures: Pictures) -> None:
         self.services, self.trainer, self.jobs, self.pictures = services, services.trainer, services.jobs, pictures
+        self.examined: OrderedDict[Path, Report] = OrderedDict()  # what the doctor found lately, by what it looked at
 
     def described(self) -> list[Answer]:
         """Every recipe with the fields of its form, for the page to keep."""
@@ -74,9 +79,19 @@ class Recipes:
         name = data.get("name")
         if not isinstance(name, str) or not name:
             raise SettingError("the training has no name; give it one")
-        words = self.trainer.command(info.name, config, self.pictures.path(data), watching)
-        self.jobs.submit(name, words, self._device, restart=data.get("restart") is True)
+        source = self.pictures.path(data)
+        words = self.trainer.command(info.name, config, source, watching)
+        run = self.jobs.submit(name, words, self._device, restart=data.get("restart") is True)
+        if report := self.examined.get(source):
+            with contextlib.suppress(StudioError):  # the run is queued; a full disk it will tell of itself
+                report.save(run.examined_path)
         return {"run": name}
+
+    def remember(self, source: Path, report: Report) -> None:
+        """Keep what the doctor found, for a run that begins with these pictures."""
+        self.examined[source] = report
+        while len(self.examined) > MAX_EXAMINED:
+            self.examined.popitem(last=False)
 
     def save_preset(self, data: Any) -> Answer:
         """Keep the settings under a name: {name, file}, `file` being JSON to download. Raises StudioError."""

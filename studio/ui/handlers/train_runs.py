@@ -17,7 +17,7 @@ from studio.job import Status, log_path, read_job
 from studio.jobs import Jobs
 from studio.progress import Progress
 from studio.recent import Recent
-from studio.runfolder import RunFolder, read_json
+from studio.runfolder import RunFolder
 from studio.timeline import Sample, timeline
 from studio.training import RecipeInfo, Trainer
 from studio.ui.components.live import Answer, data_url
@@ -168,7 +168,7 @@ class Runs:
         """What the run was asked to do, as far as it can be read: recipe, side, total, pictures, settings, source."""
         stored = _quietly(run.config, {}) if run.config_path.exists() else {}
         values = stored.get("settings") if isinstance(stored.get("settings"), dict) else {}
-        found = _quietly(lambda: read_json(run.path / "dataset.json", ""), {})
+        found = _quietly(run.dataset, {})
         data = stored.get("data") if isinstance(stored.get("data"), str) else ""
         info = self._recipe(run)
         defaults = info.settings().to_dict() if info else {}

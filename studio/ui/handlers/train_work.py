@@ -22,7 +22,8 @@ from studio.ui.handlers.train_runs import Runs
 from studio.ui.services import Services
 from studio.ui.tasks import Stopped, Task, Work
 
-MEASURE_S = 45.0
+MEASURE_S = 45.0  # of steps, at most
+AROUND_S = 12.0  # for the start of the process that measures, and its trial of threads
 MAX_CARD = 300  # letters of each of a card's texts
 CARD = ("title", "data_note", "data_licence", "licence")
 THUMBS = 6  # of each finding
@@ -70,6 +71,7 @@ class TrainWork:
                 task.progress(0.95 * done / total)
 
             report = examine(path, side, progress=progress, cancelled=task.cancelled)
+            self.recipes.remember(path, report)
             found = {**self._plainly(report), "name": path.name, "source": data["source"]}
             return _json(self.services, task.desk, found)
 
@@ -97,12 +99,12 @@ class TrainWork:
         return lambda task: _json(self.services, task.desk, stills(task))
 
     def _measure(self, data: Any) -> Work:
-        info, config, _ = self.recipes.read(data)
+        info, config, watching = self.recipes.read(data)
         path = self.pictures.path(data) if len(info.needs) > 1 or not hasattr(config, "channels") else None
         key = data.get("key")
 
         def make(task: Task) -> Kept:
-            found = self.trainer.plan(path, info.name, config, task.cancelled, seconds=MEASURE_S)
+            found = self.trainer.plan(path, info.name, config, task.cancelled, seconds=MEASURE_S, watching=watching)
             return _json(self.services, task.desk, {**found.to_dict(), "key": key})
 
         return make
