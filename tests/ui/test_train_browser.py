@@ -242,6 +242,41 @@ def test_a_large_folder_is_picked_while_the_page_stays_alive(visit: TrainVisit) 
     assert page.evaluate("document.querySelectorAll('.pictures-sets button').length") == had
 
 
+def test_pictures_that_come_while_something_else_is_done_arrive_and_are_looked_at(
+    visit: TrainVisit, flowers: Path
+) -> None:
+    """During a measurement, which ends for them; a second drop meanwhile is told to wait, and takes nothing away."""
+    page = visit.page
+    page.evaluate(PICK, [300, list(photo(8, 8))])
+    page.click("[data-do=measure]")
+    page.wait_for_selector(".begin-work:not([hidden])")
+    page.click("[data-do=folder]")
+    page.wait_for_selector(".pictures-work .stage-work-note:has-text('of 300 pictures')")
+    assert page.is_disabled("[data-do=measure]")
+    page.set_input_files(".pictures-folder", flowers)
+    page.wait_for_selector(f".workshop-alert:has-text('{EN['train.bringing']}')")
+    page.wait_for_selector(".pictures-found:not([hidden])", timeout=TRAINING_MS)
+    assert "300 pictures" in page.inner_text(".pictures-facts")
+    page.wait_for_selector(".pictures-work", state="hidden")
+    page.wait_for_selector(".begin-work", state="hidden")
+    assert page.is_enabled("[data-do=measure]")
+
+
+def test_a_choice_made_while_pictures_are_on_their_way_takes_their_place(
+    visit: TrainVisit, flowers: Path
+) -> None:
+    page = visit.page
+    page.evaluate(PICK, [2000, list(photo(8, 8))])
+    page.click("[data-do=folder]")
+    page.wait_for_selector(".pictures-work .stage-work-note:has-text('have arrived')")
+    page.fill(".pictures-path input", str(flowers))
+    page.press(".pictures-path input", "Enter")
+    page.wait_for_selector(".pictures-found:not([hidden])")
+    page.wait_for_timeout(1500)
+    assert "12 pictures" in page.inner_text(".pictures-facts") and page.inner_text(".pictures-name") == "flowers"
+    page.wait_for_selector(".pictures-work", state="hidden")
+
+
 def test_a_hundred_thousand_ticks_can_be_read(visit: TrainVisit, jobs: Jobs) -> None:
     """Behind the means of noisy values lie the values themselves, whose one spike is seen; new ticks come in."""
     run = RunFolder(jobs.root / "long")

@@ -30,15 +30,26 @@ actions.prepare = () => enter("prepare");
 const finished = {}; // by job: what is done with its result
 let working = ""; // the job
 let idle = Promise.resolve();
+let bringing = null; // {halted}: pictures that are on their way from this page
+let looks = 0;
 const placeOf = {
   look: "pictures", bring: "pictures", frames: "pictures", measure: "begin",
   explore: "runs", export: "runs", film: "runs",
 };
 
-/** Begin a job, {job, ...}. Another look at pictures takes the place of one that is under way. */
+/** Wait for the job under way; a look at pictures and a measurement end for it, as what they are of changes. */
+async function settled() {
+  if (working === "look" || working === "measure") server.stop({ desk });
+  if (working && working !== "bring") await idle;
+}
+
+/** Begin a job, {job, ...}. Pictures are always looked at, if need be after what is under way. */
 async function begin(asked) {
-  if (working === "look" && asked.job === "look") server.stop({ desk });
-  if (working === "look") await idle;
+  if (asked.job === "look") {
+    const mine = ++looks;
+    await settled();
+    if (mine !== looks) return; // others have been chosen meanwhile
+  } else if (working === "look") await idle;
   const report = await server.begin({ desk, ...asked });
   if (!report?.state) return complain(report?.error);
   await (idle = follow(report, asked.job));
@@ -54,7 +65,7 @@ async function follow(report, job) {
     const passed = (performance.now() - began) / 1000 / props.measure_s;
     showWork({ ...now, fraction: job === "measure" ? Math.min(0.97, passed) : now.fraction });
   });
-  if (!report) return;
+  if (!report) { working = ""; return; }
   let result = null;
   if (report.state === "failed") {
     if (job === "look") useSource(null); // there is nothing to be learned from

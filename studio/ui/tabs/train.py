@@ -5,7 +5,7 @@ from studio.raster.listing import SUFFIXES
 from studio.ui.components.workshop import workshop
 from studio.ui.handlers.train import TrainHandlers
 from studio.ui.handlers.train_pictures import MAX_PICTURES
-from studio.ui.handlers.train_work import MAX_CARD, MEASURE_S
+from studio.ui.handlers.train_work import AROUND_S, MAX_CARD, MEASURE_S
 from studio.ui.services import Services
 
 ORDER = 50
@@ -48,7 +48,7 @@ def build(services: Services) -> None:
         films=list(FILMS),
         most=MAX_PICTURES,
         max_bytes=services.desks.limits.file,
-        measure_s=MEASURE_S,
+        measure_s=MEASURE_S + AROUND_S,
         small_preset=SMALL,
         max_card=MAX_CARD,
     )

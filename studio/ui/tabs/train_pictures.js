@@ -11,6 +11,7 @@ const invite = find(".pictures-invite"), found = find(".pictures-found");
 const progressNote = (note, part) => showWork({ state: "running", fraction: part, ...note });
 
 function useSource(next, look = true) {
+  if (bringing) bringing.halted = true; // another choice takes the place of what is on its way
   source = next;
   report = null;
   atelier.keep("train.source", source);
@@ -136,7 +137,6 @@ actions.again = () => { glance += 1; preview(); };
 
 async function take(files) {
   complain("");
-  showWork(null);
   const wanted = files.filter((file) => !file.name.startsWith("."));
   const [one] = wanted;
   if (wanted.length === 1 && /\.zip$/i.test(one.name)) return sendWhole(one, "zip");
@@ -147,17 +147,38 @@ async function take(files) {
   return sendMany(found, wanted.length - pictures.length);
 }
 
+/** The way for pictures, one at a time: {halted}, or null where others are on theirs. To be freed. */
+async function claim() {
+  if (bringing) { complain(t("train.bringing")); return null; }
+  const mine = bringing = { halted: false };
+  if (working === "film" || working === "export" || working === "explore") complain(t("train.after_job"));
+  await settled();
+  complain("");
+  working = "bring";
+  return mine;
+}
+function free() {
+  bringing = null;
+  if (working === "bring") working = "";
+  showWork(null);
+}
+
 /** pictures: [{path, open}]; open() gives or promises the file, and is called once that is to be sent. */
-async function sendMany(pictures, others) {
-  const { most } = props;
-  if (pictures.length < 2) return complain(t("train.no_pictures", { count: pictures.length + others }));
-  if (pictures.length > most) return complain(t("train.too_many", { count: pictures.length, most }));
+async function sendMany(pictures, others, mine) {
+  const { most } = props, count = pictures.length;
+  const sentence = count < 2 ? t("train.no_pictures", { count: count + others })
+    : count > most ? t("train.too_many", { count, most }) : "";
+  if (sentence) {
+    if (mine) free();
+    return complain(sentence);
+  }
+  mine ??= await claim();
+  if (!mine) return;
   const upload = atelier.pageName();
   const tops = new Set(pictures.map(({ path }) => (path.includes("/") ? path.split("/")[0] : "")));
   const top = tops.size === 1 && [...tops][0] ? [...tops][0] : t("train.pictures");
-  working = "bring";
   let sent = 0, waiting = null, lost = others; // waiting: a file that did not fit into the batch before
-  while (sent < pictures.length && working === "bring") {
+  while (sent < pictures.length && !mine.halted) {
     const texts = { desk, upload, name: top }, names = [], pieces = {};
     for (let bytes = 0; sent < pictures.length && names.length < BATCH_FILES; sent++) {
       const { path, open } = pictures[sent];
@@ -171,14 +192,13 @@ async function sendMany(pictures, others) {
     }
     if (!names.length) break;
     const answer = await server.gather({ binary: true, data: { ...texts, names: JSON.stringify(names), ...pieces } });
-    if (!answer || answer.error) { working = ""; showWork(null); return complain(answer?.error); }
+    if (!answer || answer.error) { free(); return complain(answer?.error); }
     const values = { job: "bring", i: sent.toLocaleString(), count: pictures.length.toLocaleString() };
     progressNote({ note: "train.job_bring", values }, sent / pictures.length);
   }
-  const stopped = working !== "bring";
-  working = "";
-  showWork(null);
+  const stopped = mine.halted;
   const answer = await server.gathered({ desk, upload, name: top, stopped });
+  free();
   if (stopped) return;
   if (!answer?.source) return complain(answer?.error);
   useSource(answer.source);
@@ -200,26 +220,23 @@ async function pickFolder() {
     if (error.name !== "AbortError") find(".pictures-folder").click(); // it may not be used within a frame
     return;
   }
-  working = "bring";
   sendFolders([folder]);
 }
 async function sendFolders(entries) {
-  complain("");
-  working = "bring";
+  const mine = await claim();
+  if (!mine) return;
   const found = { pictures: [], others: 0 };
   progressNote({ note: "train.job_list", values: { job: "bring", count: 0 } }, 0);
-  for (const entry of entries) await list(entry, "", found, 0);
-  const stopped = working !== "bring";
-  working = "";
-  showWork(null);
-  if (!stopped) return sendMany(found.pictures, found.others);
+  for (const entry of entries) await list(entry, "", found, 0, mine);
+  if (mine.halted) return free();
+  return sendMany(found.pictures, found.others, mine);
 }
-async function list(entry, folder, found, depth) {
-  if (working !== "bring" || found.pictures.length > props.most || entry.name.startsWith(".")) return;
+async function list(entry, folder, found, depth, mine) {
+  if (mine.halted || found.pictures.length > props.most || entry.name.startsWith(".")) return;
   const path = folder + entry.name;
   if (entry.kind === "directory") {
     if (depth > 8) return;
-    for await (const inner of entry.values()) await list(inner, `${path}/`, found, depth + 1);
+    for await (const inner of entry.values()) await list(inner, `${path}/`, found, depth + 1, mine);
     return;
   }
   if (PICTURE.test(entry.name)) found.pictures.push({ path, open: () => entry.getFile() });
@@ -251,15 +268,15 @@ async function sendWhole(file, purpose) {
     const sizes = { size: gigabytes(file.size), limit: gigabytes(props.max_bytes) };
     return complain(t("stage.too_big", { name: file.name, ...sizes }));
   }
-  working = "bring";
+  const mine = await claim();
+  if (!mine) return;
   const receive = onDesk(server.receive);
   const piece = (form) => receive({ ...form, data: { ...form.data, purpose } });
   const answer = await atelier.files.send(
-    (form) => (working === "bring" ? piece(form) : { error: t("train.halted") }), file,
+    (form) => (mine.halted ? { error: t("train.halted") } : piece(form)), file,
     (part) => progressNote({ note: "train.job_send", values: { job: "bring", name: file.name } }, part), false,
   );
-  working = "";
-  showWork(null);
+  free();
   if (answer.error) return complain(answer.error);
   if (answer.source) return useSource(answer.source);
   film = answer.film;
@@ -316,7 +333,7 @@ Object.assign(actions, {
   },
 });
 const halt = actions.halt;
-actions.halt = () => { if (working === "bring") working = ""; else halt(); };
+actions.halt = () => { if (working === "bring") bringing.halted = true; else halt(); };
 find(".pictures-files").accept = ["image/*", "video/*", ".zip", ...props.suffixes, ...props.films].join();
 find(".pictures-path").hidden = !props.paths;
 find(".pictures-path").addEventListener("submit", (event) => {
