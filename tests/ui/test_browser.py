@@ -136,6 +136,33 @@ def test_a_grid_of_seeds(visit: Visit) -> None:
     page.wait_for_function("atelier.live.explore.settings.seed === 17")
 
 
+def test_bookmarks_stay_when_the_page_is_opened_again_and_can_be_removed(visit: Visit) -> None:
+    page = visit.page
+    button = f"text={EN['sheet.keep']}"
+    visit.settle()
+    page.locator("#sheet-kept").scroll_into_view_if_needed()
+    page.wait_for_selector(f"text={EN['sheet.keep_says'][:40]}")
+    page.evaluate("atelier.live.explore.set({ seed: 7, psi: 0.9 })")
+    visit.settle()
+    page.click(button)
+    page.wait_for_selector("#sheet-kept button[aria-pressed=true] img")
+    page.evaluate("atelier.live.explore.set({ seed: 8, noise: 'none', dials: [0.5, 0, 0, 0, 0, 0, 0, 0] })")
+    visit.settle()
+    page.locator("body").press("b")
+    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-cells button').length === 2")
+    page.reload()
+    page.wait_for_function("atelier.live.explore?.good")
+    page.locator("#sheet-kept").scroll_into_view_if_needed()
+    page.click("#sheet-kept .sheet-cells button >> nth=0")
+    page.wait_for_function("atelier.live.explore.settings.seed === 7")
+    settings = visit.settings()
+    assert (settings["psi"], settings["noise"], settings["dials"][0]) == (0.9, "const", 0)
+    page.click(f"text={EN['sheet.forget']}")
+    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-cells button').length === 1")
+    page.click("#sheet-kept .sheet-cells button >> nth=0")
+    page.wait_for_function("atelier.live.explore.settings.dials[0] === 0.5")
+
+
 def test_a_dropped_picture_brings_the_settings_back(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     page.evaluate(

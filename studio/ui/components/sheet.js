@@ -1,11 +1,14 @@
 // A contact sheet: small pictures of what the live view could show instead; a click goes there.
 //
 // It follows at leisure: once the view has settled, and only while the sheet can be seen.
-const { view, ignored, paged } = props;
+const { view, ignored, paged, kept } = props;
+const MOST = 24; // bookmarks
 const cells = element.querySelector(".sheet-cells");
 const alertLine = element.querySelector("[role=alert]");
 atelier.translate(element);
-element.querySelector(".sheet-turn").hidden = !paged;
+element.querySelector(".sheet-turn:has([data-turn])").hidden = !paged;
+element.querySelector(".sheet-turn:has([data-keep])").hidden = !kept;
+const hint = element.querySelector(".sheet-hint"), keeper = element.querySelector("[data-keep]");
 
 let visible = false;
 let turned = 0; // pages away from the one that holds the settings
@@ -22,8 +25,32 @@ function first() {
   return Math.min(Math.max(home + turned, 0), lastPage()) * paged.size;
 }
 
+// What the person bookmarked, oldest first: settings without the model, so that another one can be asked for the same.
+const bookmarks = () => (kept && atelier.recall(kept)) || [];
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+function here() {
+  const { model, ...rest } = live().settings;
+  return rest;
+}
+function toggle() {
+  const others = bookmarks().filter((one) => !same(one, here()));
+  const added = others.length === bookmarks().length;
+  atelier.keep(kept, added ? [...others, here()].slice(-MOST) : others);
+  light();
+  refresh();
+}
+function light() {
+  if (!kept || !live()) return;
+  live().actions.bookmark = toggle;
+  const marks = bookmarks();
+  keeper.textContent = atelier.t(marks.some((one) => same(one, here())) ? "sheet.forget" : "sheet.keep");
+  hint.hidden = marks.length > 0;
+  hint.textContent = atelier.t("sheet.keep_says");
+}
+
 // What the sheet depends on, as text.
 function wanted() {
+  if (kept) return JSON.stringify([bookmarks(), live().settings.model]);
   const settings = live().settings;
   for (const name of ignored) delete settings[name];
   return JSON.stringify([first(), settings]);
@@ -32,8 +59,10 @@ function wanted() {
 async function refresh() {
   if (!visible || busy || !live()?.good || drawn === wanted()) return;
   busy = true;
-  const goal = wanted();
-  const answer = await server.cells({ page: live().page, n: live().n, settings: live().settings, first: first() });
+  const goal = wanted(), marks = bookmarks();
+  const wish = { page: live().page, n: live().n, settings: live().settings, first: first() };
+  const answer = await server.cells(kept ? { ...wish, [kept]: marks } : wish);
+  if (kept && answer?.cells) answer.cells.forEach((cell, i) => { cell.patch = marks[i]; });
   busy = false;
   if (answer?.stale) return; // the view moves again, and will settle again
   alertLine.textContent = answer?.cells ? "" : (answer?.error ?? atelier.t("live.lost"));
@@ -65,8 +94,9 @@ function lay(list) {
 function mark() {
   const now = live().settings;
   for (const key of cells.children) {
-    const here = Object.entries(key.patch).every(([name, value]) => Math.abs(now[name] - value) < 0.005);
-    key.setAttribute("aria-pressed", here);
+    const near = (a, b) => (typeof b === "number" ? Math.abs(a - b) < 0.005 : same(a, b));
+    const alike = ([name, value]) => near(now[name], value);
+    key.setAttribute("aria-pressed", Object.entries(key.patch).every(alike));
   }
 }
 
@@ -80,11 +110,14 @@ cells.addEventListener("keydown", (event) => {
   next.focus();
 });
 element.addEventListener("click", (event) => {
+  if (event.target.closest("[data-keep]")) return toggle();
   const turn = event.target.closest("[data-turn]")?.dataset.turn;
   if (turn === undefined) return;
   turned = turn === "0" ? 0 : turned + Number(turn);
   refresh();
 });
-document.addEventListener("atelier:settled", (event) => { if (event.detail.view === view) { mark(); refresh(); } });
-document.addEventListener("atelier:picture", () => { if (live()) mark(); });
+document.addEventListener("atelier:settled", (event) => {
+  if (event.detail.view === view) { light(); mark(); refresh(); }
+});
+document.addEventListener("atelier:picture", () => { if (live()) { light(); mark(); } });
 new IntersectionObserver((entries) => { visible = entries.at(-1).isIntersecting; refresh(); }).observe(element);

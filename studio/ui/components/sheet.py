@@ -28,11 +28,14 @@ def sheet(
     cell_label: str,
     ignored: Iterable[str] = (),
     paged: Paged | None = None,
+    kept: str = "",
 ) -> gr.HTML:
     """The component. `ask` answers a live view's request with {"cells": [{picture, caption, patch}]}.
 
     A cell's patch is what a click changes in the settings; settings in `ignored` do not change the sheet. A paged
-    sheet can be turned, and its request holds the `first` number of the page. `cell_label`: a message with {caption}.
+    sheet can be turned, and its request holds the `first` number of the page. A `kept` sheet shows the settings that
+    the person bookmarked, which the browser keeps under that name, without the model: its request holds them in a list
+    of that name, and the answer's cells are theirs. `cell_label`: a message with {caption}.
     """
     answer = answering(ask)
     answer.__name__ = "cells"  # as sheet.js calls it
@@ -45,5 +48,6 @@ def sheet(
         view=view,
         ignored=list(ignored),
         paged=vars(paged) if paged else None,
+        kept=kept,
         cell_label=cell_label,
     )

@@ -3,6 +3,7 @@
 import base64
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from studio.ui.services import Services
 
 STEPS = 7  # in-betweens on the strip
 SEEDS = 12  # pictures on a page of the grid
+MAX_BOOKMARKS = 24
 TOGETHER = 4  # small pictures made before looking whether the view moves again
 THUMB_PX = 128  # larger pictures are shrunk to this for a sheet
 SHOWN_PX = 256  # smaller pictures are smoothed up to this for the page: browsers magnify in visible steps
@@ -84,6 +86,18 @@ class ExploreHandlers:
         patches = [{"seed": seed, "walk": 0.0} for seed in seeds]
         return self._cells(request, [(settings.replace(**patch), str(patch["seed"]), patch) for patch in patches])
 
+    def kept(self, data: Any) -> Answer:
+        """What the model makes of the bookmarks data["bookmarks"], settings without a model, as cells."""
+        request = Request.read(data)
+        model, bookmarks = ExploreSettings.from_dict(request.settings).model, data.get("bookmarks")
+        if not isinstance(bookmarks, list) or not all(isinstance(one, dict) for one in bookmarks):
+            kind = type(bookmarks).__name__
+            raise SettingError(f"the bookmarks are a {kind}, not a list of settings; reload the page")
+        if len(bookmarks) > MAX_BOOKMARKS:
+            raise SettingError(f"{len(bookmarks)} bookmarks are more than {MAX_BOOKMARKS}; remove some")
+        wishes = [ExploreSettings.from_dict({**one, "model": model}) for one in bookmarks]
+        return self._cells(request, [(one, str(one.seed), {}) for one in wishes])
+
     def save(self, data: Any) -> Answer:
         """The picture at full quality, with its settings inside, as a PNG to download."""
         settings = ExploreSettings.from_dict(Request.read(data).settings)
@@ -119,10 +133,11 @@ class ExploreHandlers:
 
     def _cells(self, request: Request, wishes: list[tuple[ExploreSettings, str, dict[str, float]]]) -> Answer:
         cells = []
-        for i in range(0, len(wishes), TOGETHER):
+        # pictures made together share their kind of noise
+        runs = [list(run) for _, run in groupby(wishes, key=lambda wish: wish[0].noise)]
+        for group in (run[i : i + TOGETHER] for run in runs for i in range(0, len(run), TOGETHER)):
             if self.newest.overtaken(request):
                 return {"stale": True}
-            group = wishes[i : i + TOGETHER]
             pictures = small(self.services.explorer.pictures([settings for settings, _, _ in group]))
             for picture, (_, caption, patch) in zip(pictures, group):
                 url = data_url("jpeg", encode_jpeg(picture, JPEG_QUALITY))

@@ -44,5 +44,5 @@ document.addEventListener("pointerdown", (event) => {
 
 atelier.hotkeys(element, {
   r: "random", ArrowLeft: "previous", ArrowRight: "next", e: "random_end", x: "swap", " ": "play",
-  d: "shuffle_dials", 0: "reset_dials", z: "undo", y: "redo", s: "save", o: "open",
-}, (name) => actions[name]());
+  d: "shuffle_dials", b: "bookmark", 0: "reset_dials", z: "undo", y: "redo", s: "save", o: "open",
+}, (name) => actions[name]?.());

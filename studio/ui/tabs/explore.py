@@ -22,7 +22,7 @@ ORDER = 10
 TITLE = "explore.title"
 _ACTIONS = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
 _KEYS = {  # as explore.js has them
-    "R": "random", "← →": "seed", "E": "end", "X": "swap", "Space": "play", "D": "shuffle", "0": "reset",
+    "R": "random", "← →": "seed", "E": "end", "X": "swap", "Space": "play", "D": "shuffle", "0": "reset", "B": "bookmark",
     "Z Y": "undo", "S O": "save",
 }
 _MOVEMENT = {"shift_right": (0.5, 0.01), "shift_down": (0.5, 0.01), "turn": (180, 1)}  # ends and step
@@ -42,6 +42,8 @@ def build(services: Services) -> None:
             _dials(controls)
             _details(controls, defaults)
             _keyboard()
+    say("h3", "explore.bookmarks", "sheet-heading")
+    sheet(TOOL, "kept", handlers.kept, "explore.bookmark_cell", kept="bookmarks")
     say("h3", "explore.neighbours", "sheet-heading")
     pages = Paged("seed", SEEDS, MAX_SEED)
     sheet(TOOL, "grid", handlers.grid, "explore.grid_cell", ignored=["seed", "walk", "to_seed", "path"], paged=pages)

@@ -158,6 +158,28 @@ def test_a_page_of_seeds_that_does_not_exist(handlers: ExploreHandlers, first: o
         handlers.grid(ask() | {"first": first})
 
 
+def test_bookmarks_are_drawn_by_the_model_of_the_page(handlers: ExploreHandlers) -> None:
+    wishes = ((5, "const"), (8, "none"), (2, "const"))
+    bookmarks = [{"seed": seed, "psi": 1.0, "noise": noise} for seed, noise in wishes]
+    cells = handlers.kept(ask(seed=9) | {"bookmarks": bookmarks})["cells"]
+    assert [cell["caption"] for cell in cells] == ["5", "8", "2"]
+    assert cells[2]["picture"] == handlers.strip(ask(seed=2, psi=1.0))["cells"][0]["picture"]
+    assert handlers.kept(ask() | {"bookmarks": []}) == {"cells": []}
+    assert len(handlers.kept(ask() | {"bookmarks": [{"model": "../x"}]})["cells"]) == 1  # the page's, whatever it says
+
+
+@pytest.mark.parametrize(
+    "bookmarks, sentence",
+    [
+        (None, "are a NoneType, not a list"), (["x"], "not a list of settings"),
+        ([{}] * 25, "25 bookmarks are more than 24"), ([{"psi": 9}], "psi=9.0 is outside"),
+    ],
+)
+def test_bookmarks_that_are_none(handlers: ExploreHandlers, bookmarks: object, sentence: str) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        handlers.kept(ask() | {"bookmarks": bookmarks})
+
+
 def test_large_pictures_are_shrunk_for_a_sheet() -> None:
     checker = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(128, 128)[None, None]
     small = handlers_module.small(checker)
