@@ -27,7 +27,7 @@ from train.chance import SharedChance
 from train.data import Pictures, batches
 from train.grids import sample_grid
 from train.recipes import Batch, LoopConfig, Phase, Recipe
-from train.state import Position, load_state, save_state
+from train.state import Position, load_state, save_state, untold
 from train.watch import Watch
 
 PAUSE_POLL_S = 0.5
@@ -70,6 +70,8 @@ def train(
     position = Position()
     if run.states():
         position = load_state(run.states()[-1], recipe)
+        if main and (line := untold(run)):
+            run.append_progress(line)
     elif ranks > 1:
         for network in recipe.networks.values():
             broadcast([t for t in network.state_dict().values()])
@@ -146,7 +148,6 @@ def train(
         tick += 1
         pace = [*pace, meter.seconds_per_kimg(position)][-ETA_TICKS:]
         if main:
-            save_state(run, recipe, position)
             line = {
                 "tick": tick,
                 "step": position.step,
@@ -158,6 +159,7 @@ def train(
                 **recipe.scalars(),
                 **values,
             }
+            save_state(run, recipe, position, line)
             for line in _watched(line, recipe, watch):
                 run.append_progress(line)
                 report(line)

@@ -2,7 +2,7 @@
 
     networks.safetensors     G.*, D.*, ema.G.*: parameters and buffers
     optimizers.safetensors   G.<parameter>.<moment>
-    state.json               step, pictures seen, seconds trained, the recipe's scalars
+    state.json               step, pictures seen, seconds trained, the recipe's scalars, and the tick's line of progress
 
 Random numbers need no place in it: the loop seeds every step from (seed, step, process).
 """
@@ -11,6 +11,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -39,8 +40,11 @@ class Position:
         return self.images / 1000
 
 
-def save_state(run: RunFolder, recipe: Recipe, position: Position) -> Path:
-    """Write a state, then drop all but the newest two. Raises DiskError; earlier states then stay as they were."""
+def save_state(run: RunFolder, recipe: Recipe, position: Position, line: dict[str, Any] | None = None) -> Path:
+    """Write a state, then drop all but the newest two. Raises DiskError; earlier states then stay as they were.
+
+    line: what is about to be told of its tick, should the trainer be killed before (`untold`).
+    """
     path = run.state_path(position.kimg)
     for left in path.parent.glob(".*"):  # by trainers that were killed while they saved; they would fill the disk
         shutil.rmtree(left, ignore_errors=True)
@@ -48,10 +52,18 @@ def save_state(run: RunFolder, recipe: Recipe, position: Position) -> Path:
         save_file(_network_tensors(recipe), folder / "networks.safetensors")
         save_file(_optimizer_tensors(recipe), folder / "optimizers.safetensors")
         values = {"step": position.step, "images": position.images, "trained_s": position.trained_s}
-        write_json(folder / "state.json", {"version": VERSION, **values, "scalars": recipe.scalars()})
+        told = {"line": line} if line else {}
+        write_json(folder / "state.json", {"version": VERSION, **values, "scalars": recipe.scalars(), **told})
     for old in run.states()[:-KEEP]:
         drop_state(old)
     return path
+
+
+def untold(run: RunFolder) -> dict[str, Any] | None:
+    """The newest state's line of progress, where a trainer was killed between the one and the other."""
+    line = read_json(run.states()[-1] / "state.json", "").get("line")
+    told = {one["step"] for one in run.progress()}
+    return line if isinstance(line, dict) and line.get("step") not in {None, *told} else None
 
 
 def drop_state(path: Path) -> None:

@@ -84,6 +84,31 @@ def test_a_run_leaves_its_lines_samples_and_end(tmp_path: Path, train_to: Callab
         assert (grid.format, grid.size, grid.mode) == ("JPEG", (256, 256), "L")
 
 
+def test_a_tick_that_was_saved_but_not_told_is_told_by_the_resume(
+    tmp_path: Path, train_to: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the state and its line, a run would miss that tick in its charts for ever."""
+    tell = RunFolder.append_progress
+
+    def killed(run: RunFolder, line: dict) -> None:
+        if line.get("tick") == 3:
+            raise KeyboardInterrupt
+        tell(run, line)
+
+    monkeypatch.setattr(RunFolder, "append_progress", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train_to(tmp_path)
+    monkeypatch.undo()
+    run = RunFolder(tmp_path)
+    assert run.kimg() == 0.024 and [line["tick"] for line in run.progress()] == [1, 2]
+    train_to(tmp_path)
+    lines = run.progress()
+    assert [(line["tick"], line["step"]) for line in lines] == [(1, 2), (2, 4), (3, 6), (4, 8)]
+    assert lines[2].keys() == lines[1].keys()
+    train_to(tmp_path, kimg=0.04)
+    assert [line["tick"] for line in run.progress()] == [1, 2, 3, 4, 5]  # what was told is not told again
+
+
 def test_time_for_samples_counts(tmp_path: Path, train_to: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ETA that leaves them out would promise too much."""
     write = loop._write_samples
