@@ -53,7 +53,7 @@ SHOWN = 16  # pictures a contender, on the sheet
 PEER_BATCH = 8  # their trainers add up 30 and 40 pictures a step; more and smaller steps learn faster in a short time
 EMA_IMAGES, EMA_RAMPUP = 10_000, 0.05  # half-life of the peers' running means: the defaults of ours
 AIM = 0.7  # our best KID over the better peer's, at most
-SEED = 0
+SEED = 0  # of what is drawn to be judged, whatever the training's is
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ class Contender(ABC):
 class Ours(Contender):
     """One of our recipes through the loop, which is stopped at the end of a slice and resumed at the next one."""
 
-    def __init__(self, name: str, pictures: Pictures, folder: Path, device: torch.device) -> None:
+    def __init__(self, name: str, pictures: Pictures, folder: Path, device: torch.device, seed: int = 0) -> None:
         settings = bundled()[PRESETS[name]].settings if name in PRESETS else FASTGAN
         kind = RECIPES.get(name)
         never = dict(kimg=1e6, tick_kimg=1000.0, sample_ticks=10_000, keep_ticks=0, holdout=0.0)
         sizes = dict(resolution=pictures.resolution, channels=pictures.channels)
-        self.config: LoopConfig = kind.settings.from_dict({**settings, **sizes, **never})
+        self.config: LoopConfig = kind.settings.from_dict({**settings, **sizes, **never, "seed": seed})
         super().__init__(name, folder)
         self.pictures, self.run = pictures, RunFolder(folder)
         self.accelerator = Accelerator(cpu=device.type == "cpu")
@@ -155,7 +155,7 @@ class _StopsAt(RunFolder):
 class Theirs(Contender):
     """A peer, stepped on the same pictures. Its networks see three channels; grey pictures are repeated."""
 
-    def __init__(self, peer: Peer, pictures: Pictures, folder: Path) -> None:
+    def __init__(self, peer: Peer, pictures: Pictures, folder: Path, seed: int = 0) -> None:
         super().__init__(peer.name, folder)
         self.peer, self.steps = peer, 0
         networks = (peer.gan.S, peer.gan.G) if isinstance(peer, StyleGAN2Pytorch) else (peer.gan.G,)
@@ -166,7 +166,7 @@ class Theirs(Contender):
             self.steps = state["steps"]
             for part, values in zip(self._parts(), state["parts"]):
                 part.load_state_dict(values)
-        self.reals = batches(pictures, self.steps * PEER_BATCH, PEER_BATCH, SEED)
+        self.reals = batches(pictures, self.steps * PEER_BATCH, PEER_BATCH, seed)
 
     @property
     def _state(self) -> Path:
@@ -230,16 +230,18 @@ def _augment_as_its_trainer(peer: Peer, pictures: int) -> None:
         wrapper.forward = functools.partial(wrapper.forward, prob=share, types=["cutout", "translation"])
 
 
-def contenders(names: Sequence[str], pictures: Pictures, folder: Path, device: torch.device) -> list[Contender]:
+def contenders(
+    names: Sequence[str], pictures: Pictures, folder: Path, device: torch.device, seed: int = 0
+) -> list[Contender]:
     """Ours by the recipe's name and peers by their package's; a peer that is not installed is left out, and said."""
     found: list[Contender] = []
     for name in names:
-        torch.manual_seed(SEED)
+        torch.manual_seed(seed)
         try:
             if name in PEERS:
-                found.append(Theirs(PEERS[name](pictures.resolution, device), pictures, folder / name))
+                found.append(Theirs(PEERS[name](pictures.resolution, device), pictures, folder / name, seed))
             else:
-                found.append(Ours(name, pictures, folder / name, device))
+                found.append(Ours(name, pictures, folder / name, device, seed))
             if device.type == "cpu":
                 found[-1].clock = time.process_time
         except PeerMissing as error:
@@ -301,7 +303,8 @@ def race(
     pictures = open_pictures(data, arguments.resolution, arguments.channels.get(title, 3))
     judge = Judge(pictures, arguments.samples, device)
     with tempfile.TemporaryDirectory() as passing:
-        racers = contenders(names, pictures, (arguments.folder or Path(passing)) / title, device)
+        folder = (arguments.folder or Path(passing)) / (f"{title}-{arguments.seed}" if arguments.seed else title)
+        racers = contenders(names, pictures, folder, device, arguments.seed)
         scores: list[Score] = []
         for mark in sorted(arguments.seconds):
             compete(racers, mark, arguments.slice)
@@ -346,6 +349,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--slice", type=float, default=120, help="seconds until the next one's turn (default 120)")
     parser.add_argument("--resolution", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0, help="of the trainings: another one is another race (default 0)")
     parser.add_argument("--samples", type=int, default=1000, help="pictures on each side (default 1000)")
     parser.add_argument("--device", default="auto")
     parser.add_argument(

@@ -149,18 +149,43 @@ def test_bookmarks_stay_when_the_page_is_opened_again_and_can_be_removed(visit: 
     page.evaluate("atelier.live.explore.set({ seed: 8, noise: 'none', dials: [0.5, 0, 0, 0, 0, 0, 0, 0] })")
     visit.settle()
     page.locator("body").press("b")
-    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-cells button').length === 2")
+    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-key').length === 2")
     page.reload()
     page.wait_for_function("atelier.live.explore?.good")
     page.locator("#sheet-kept").scroll_into_view_if_needed()
-    page.click("#sheet-kept .sheet-cells button >> nth=0")
+    page.click("#sheet-kept .sheet-key >> nth=0")
     page.wait_for_function("atelier.live.explore.settings.seed === 7")
     settings = visit.settings()
     assert (settings["psi"], settings["noise"], settings["dials"][0]) == (0.9, "const", 0)
     page.click(f"text={EN['sheet.forget']}")
-    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-cells button').length === 1")
-    page.click("#sheet-kept .sheet-cells button >> nth=0")
+    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-key').length === 1")
+    page.click("#sheet-kept .sheet-key >> nth=0")
     page.wait_for_function("atelier.live.explore.settings.dials[0] === 0.5")
+
+
+def test_bookmarks_that_are_spoilt_can_be_removed_and_keep_nobody_from_new_ones(visit: Visit) -> None:
+    page = visit.page
+    visit.settle()
+    page.evaluate("atelier.keep('bookmarks', { not: 'a list' })")
+    page.locator("#sheet-kept").scroll_into_view_if_needed()
+    page.click(f"text={EN['sheet.keep']}")
+    page.wait_for_selector("#sheet-kept button[aria-pressed=true] img")
+    settings = visit.settings()
+    page.evaluate(
+        "one => atelier.keep('bookmarks', [7, null, { ...one, colour: 'of another version' }, { ...one, label: 'x' }])",
+        {name: value for name, value in settings.items() if name != "model"},
+    )
+    page.evaluate("atelier.live.explore.set({ seed: 31 })")
+    visit.settle()
+    page.wait_for_function("document.querySelectorAll('#sheet-kept .sheet-key').length === 2")
+    assert page.locator("#sheet-kept .sheet-cells img").count() == 1
+    assert "label" in page.locator("#sheet-kept .sheet-key").nth(1).get_attribute("title")
+    for left in (1, 0):
+        page.locator("#sheet-kept .sheet-key").nth(left).hover()
+        page.locator("#sheet-kept .sheet-cross").nth(left).click()
+        page.wait_for_function(f"document.querySelectorAll('#sheet-kept .sheet-key').length === {left}")
+    assert visit.settings()["seed"] == 31
+    page.wait_for_selector(f"text={EN['sheet.keep_says'][:40]}")
 
 
 def test_a_dropped_picture_brings_the_settings_back(visit: Visit, tmp_path: Path) -> None:

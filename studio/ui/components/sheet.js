@@ -26,7 +26,14 @@ function first() {
 }
 
 // What the person bookmarked, oldest first: settings without the model, so that another one can be asked for the same.
-const bookmarks = () => (kept && atelier.recall(kept)) || [];
+// Settings that there are no longer are left out, and so is all that the browser has there from elsewhere.
+function bookmarks() {
+  const found = kept && atelier.recall(kept);
+  if (!Array.isArray(found)) return [];
+  const known = Object.keys(here());
+  return found.filter((one) => one && typeof one === "object" && !Array.isArray(one)).slice(-MOST)
+    .map((one) => Object.fromEntries(known.filter((name) => name in one).map((name) => [name, one[name]])));
+}
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 function here() {
   const { model, ...rest } = live().settings;
@@ -35,7 +42,10 @@ function here() {
 function toggle() {
   const others = bookmarks().filter((one) => !same(one, here()));
   const added = others.length === bookmarks().length;
-  atelier.keep(kept, added ? [...others, here()].slice(-MOST) : others);
+  change(added ? [...others, here()].slice(-MOST) : others);
+}
+function change(marks) {
+  atelier.keep(kept, marks);
   light();
   refresh();
 }
@@ -77,23 +87,39 @@ function lay(list) {
   cells.replaceChildren(...list.map((cell) => {
     const key = document.createElement("button");
     key.type = "button";
+    key.className = "sheet-key";
     key.patch = cell.patch;
-    const img = document.createElement("img");
-    img.src = cell.picture;
-    img.alt = "";
+    const shown = document.createElement(cell.picture ? "img" : "div");
+    shown.className = "sheet-shown";
+    if (cell.picture) Object.assign(shown, { src: cell.picture, alt: "" });
     const caption = document.createElement("span");
     caption.textContent = cell.caption;
-    key.append(img, caption);
-    key.setAttribute("aria-label", atelier.t(props.cell_label, { caption: cell.caption }));
+    key.append(shown, caption);
+    key.title = cell.says ?? "";
+    key.setAttribute("aria-label", cell.says ?? atelier.t(props.cell_label, { caption: cell.caption }));
     key.addEventListener("click", () => { turned = 0; live().set(cell.patch); });
-    return key;
+    return kept ? removable(key) : key;
   }));
   mark();
 }
 
+// A bookmark with a cross in its corner: one that no model of today can draw goes in no other way.
+function removable(key) {
+  const cell = document.createElement("div"), cross = document.createElement("button");
+  cell.className = "sheet-cell";
+  cross.type = "button";
+  cross.className = "sheet-cross";
+  cross.textContent = "×";
+  cross.setAttribute("aria-label", atelier.t("sheet.forget"));
+  cross.addEventListener("click", () => change(bookmarks().filter((one) => !same(one, key.patch))));
+  cell.append(key, cross);
+  return cell;
+}
+
+const keys = () => [...cells.querySelectorAll(".sheet-key")];
 function mark() {
   const now = live().settings;
-  for (const key of cells.children) {
+  for (const key of keys()) {
     const near = (a, b) => (typeof b === "number" ? Math.abs(a - b) < 0.005 : same(a, b));
     const alike = ([name, value]) => near(now[name], value);
     key.setAttribute("aria-pressed", Object.entries(key.patch).every(alike));
@@ -102,7 +128,7 @@ function mark() {
 
 cells.addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  const all = [...cells.children];
+  const all = keys();
   const next = step && all.at((all.indexOf(document.activeElement) + step) % all.length);
   if (!next) return;
   event.preventDefault();

@@ -30,7 +30,8 @@ def sheet(
     paged: Paged | None = None,
     kept: str = "",
 ) -> gr.HTML:
-    """The component. `ask` answers a live view's request with {"cells": [{picture, caption, patch}]}.
+    """The component. `ask` answers a live view's request with {"cells": [{picture, caption, patch}]}; a cell without a
+    picture `says` why.
 
     A cell's patch is what a click changes in the settings; settings in `ignored` do not change the sheet. A paged
     sheet can be turned, and its request holds the `first` number of the page. A `kept` sheet shows the settings that

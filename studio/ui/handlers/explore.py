@@ -3,7 +3,6 @@
 import base64
 import time
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -87,7 +86,10 @@ class ExploreHandlers:
         return self._cells(request, [(settings.replace(**patch), str(patch["seed"]), patch) for patch in patches])
 
     def kept(self, data: Any) -> Answer:
-        """What the model makes of the bookmarks data["bookmarks"], settings without a model, as cells."""
+        """What the model makes of the bookmarks data["bookmarks"], settings without a model, as cells.
+
+        Those that it cannot draw have no picture, and what they `says` instead.
+        """
         request = Request.read(data)
         model, bookmarks = ExploreSettings.from_dict(request.settings).model, data.get("bookmarks")
         if not isinstance(bookmarks, list) or not all(isinstance(one, dict) for one in bookmarks):
@@ -95,8 +97,17 @@ class ExploreHandlers:
             raise SettingError(f"the bookmarks are a {kind}, not a list of settings; reload the page")
         if len(bookmarks) > MAX_BOOKMARKS:
             raise SettingError(f"{len(bookmarks)} bookmarks are more than {MAX_BOOKMARKS}; remove some")
-        wishes = [ExploreSettings.from_dict({**one, "model": model}) for one in bookmarks]
-        return self._cells(request, [(one, str(one.seed), {}) for one in wishes])
+        cells = []
+        for one in bookmarks:
+            try:
+                settings = ExploreSettings.from_dict({**one, "model": model})
+                answer = self._cells(request, [(settings, str(settings.seed), {})])
+            except SettingError as error:  # a class that this model has not, say: the others are drawn all the same
+                answer = {"cells": [{"picture": None, "caption": "–", "patch": {}, "says": str(error)}]}
+            if "stale" in answer:
+                return answer
+            cells += answer["cells"]
+        return {"cells": cells}
 
     def save(self, data: Any) -> Answer:
         """The picture at full quality, with its settings inside, as a PNG to download."""
@@ -133,11 +144,10 @@ class ExploreHandlers:
 
     def _cells(self, request: Request, wishes: list[tuple[ExploreSettings, str, dict[str, float]]]) -> Answer:
         cells = []
-        # pictures made together share their kind of noise
-        runs = [list(run) for _, run in groupby(wishes, key=lambda wish: wish[0].noise)]
-        for group in (run[i : i + TOGETHER] for run in runs for i in range(0, len(run), TOGETHER)):
+        for i in range(0, len(wishes), TOGETHER):
             if self.newest.overtaken(request):
                 return {"stale": True}
+            group = wishes[i : i + TOGETHER]
             pictures = small(self.services.explorer.pictures([settings for settings, _, _ in group]))
             for picture, (_, caption, patch) in zip(pictures, group):
                 url = data_url("jpeg", encode_jpeg(picture, JPEG_QUALITY))

@@ -172,12 +172,31 @@ def test_bookmarks_are_drawn_by_the_model_of_the_page(handlers: ExploreHandlers)
     "bookmarks, sentence",
     [
         (None, "are a NoneType, not a list"), (["x"], "not a list of settings"),
-        ([{}] * 25, "25 bookmarks are more than 24"), ([{"psi": 9}], "psi=9.0 is outside"),
+        ([{}] * 25, "25 bookmarks are more than 24"),
     ],
 )
 def test_bookmarks_that_are_none(handlers: ExploreHandlers, bookmarks: object, sentence: str) -> None:
     with pytest.raises(SettingError, match=sentence):
         handlers.kept(ask() | {"bookmarks": bookmarks})
+
+
+def test_a_bookmark_that_cannot_be_drawn_leaves_the_others_theirs(
+    handlers: ExploreHandlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = handlers.services.explorer.pictures
+
+    def classes(many: list[ExploreSettings]) -> torch.Tensor:
+        if many[0].label:
+            raise SettingError(f"label={many[0].label} is outside 0..0")
+        return pictures(many)
+
+    monkeypatch.setattr(handlers.services.explorer, "pictures", classes)
+    bookmarks = [{"psi": 9}, {"seed": 3}, {"seed": 4, "label": 2}, {"sead": 1}, {"seed": 5}]
+    cells = handlers.kept(ask() | {"bookmarks": bookmarks})["cells"]
+    assert [cell["caption"] for cell in cells] == ["–", "3", "–", "–", "5"]
+    assert [bool(cell["picture"]) for cell in cells] == [False, True, False, False, True]
+    says = [cell.get("says", "") for cell in cells]
+    assert says[0].startswith("psi=9.0 is outside") and says[2] == "label=2 is outside 0..0" and "sead" in says[3]
 
 
 def test_large_pictures_are_shrunk_for_a_sheet() -> None:
