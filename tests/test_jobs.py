@@ -454,6 +454,7 @@ def test_a_run_by_hand_that_ends_while_it_is_looked_at(jobs: Jobs, monkeypatch: 
     until(jobs, "one", "running")
     monkeypatch.setattr(jobs_module, "process_of", lambda run: None)
     monkeypatch.setattr(jobs_module, "read_job", lambda run: None)
+    assert jobs_module._holds(run) == set()  # neither an error nor a device
     jobs.tick()
     monkeypatch.undo()
     jobs.stop(run.path.name)
