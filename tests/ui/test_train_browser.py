@@ -266,15 +266,16 @@ def test_a_choice_made_while_pictures_are_on_their_way_takes_their_place(
     visit: TrainVisit, flowers: Path
 ) -> None:
     page = visit.page
-    page.evaluate(PICK, [2000, list(photo(8, 8))])
+    page.evaluate(PICK, [500, list(photo(8, 8))])
     page.click("[data-do=folder]")
     page.wait_for_selector(".pictures-work .stage-work-note:has-text('have arrived')")
     page.fill(".pictures-path input", str(flowers))
     page.press(".pictures-path input", "Enter")
+    page.wait_for_selector(".pictures-name:has-text('flowers')")
     page.wait_for_selector(".pictures-found:not([hidden])")
-    page.wait_for_timeout(1500)
-    assert "12 pictures" in page.inner_text(".pictures-facts") and page.inner_text(".pictures-name") == "flowers"
+    page.wait_for_timeout(5000)  # in which those on their way would all have come
     page.wait_for_selector(".pictures-work", state="hidden")
+    assert "12 pictures" in page.inner_text(".pictures-facts") and page.inner_text(".pictures-name") == "flowers"
 
 
 def test_a_hundred_thousand_ticks_can_be_read(visit: TrainVisit, jobs: Jobs) -> None:
