@@ -161,6 +161,23 @@ def test_a_kept_race_goes_on(tmp_path: Path) -> None:
     assert all(torch.equal(value, kept[f"ema.G.{name}"]) for name, value in later.recipe.ema["G"].state_dict().items())
 
 
+@pytest.mark.usefixtures("by_looks")
+def test_another_seed_is_another_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = fill(tmp_path / "data", [f"{i}.png" for i in range(20)])
+    monkeypatch.setitem(PEERS, "toy", ToyPeer)
+    pictures, device = open_pictures(data, 16, 3), torch.device("cpu")
+    first, other = (
+        contenders(["dcgan", "toy"], pictures, tmp_path / str(seed), device, seed) for seed in (0, 1)
+    )
+    assert not torch.equal(next(first[0].draw(4)), next(other[0].draw(4)))
+    assert (first[0].config.seed, other[0].config.seed) == (0, 1)
+    assert not torch.equal(next(first[1].reals)[0], next(other[1].reals)[0])
+    common = ["--data", f"set={data}", "--only", "dcgan", "--resolution", "16", "--samples", "12", "--seconds", "3"]
+    for seed in "01":
+        recipes.main([*common, "--folder", str(tmp_path / "race"), "--seed", seed])
+    assert {path.name for path in (tmp_path / "race").iterdir()} == {"set", "set-1"}
+
+
 def test_a_peer_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = open_pictures(fill(tmp_path / "data", [f"{i}.png" for i in range(32)]), 16, 1)
     monkeypatch.setitem(PEERS, "toy", ToyPeer)
