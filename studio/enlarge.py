@@ -48,7 +48,7 @@ class UpscaleSettings(Config):
 class DenoiseSettings(Config):
     """What is asked for of a cleaner picture."""
 
-    strength: float = setting(0.5, "how much noise is taken away", low=0, high=1)
+    strength: float = setting(0.15, "how much noise is taken away", low=0, high=1)
 
 
 @dataclass(frozen=True)

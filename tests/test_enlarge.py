@@ -56,7 +56,7 @@ def test_noise_goes_as_much_as_is_asked_for() -> None:
 
 
 def test_of_several_scales_the_least_that_is_enough_is_taken() -> None:
-    network = SuperresNetwork(SuperresConfig(width=4, depth=1))
+    network = SuperresNetwork(SuperresConfig(width=4, blocks=1))
     assert [at_scale(network, wished).scale for wished in (1, 1.5, 2, 3, 4, 8)] == [1, 2, 2, 4, 4, 4]
     single = RepeatUpscaler(3)
     assert at_scale(single, 1) is single
@@ -65,7 +65,7 @@ def test_of_several_scales_the_least_that_is_enough_is_taken() -> None:
 @pytest.mark.parametrize("wish", [UpscaleSettings(scale=2), UpscaleSettings(scale=3), UpscaleSettings(scale=1)])
 def test_tiles_of_our_network_fit(monkeypatch: pytest.MonkeyPatch, wish: UpscaleSettings) -> None:
     torch.manual_seed(0)
-    network = SuperresNetwork(SuperresConfig(width=6, depth=2)).eval()
+    network = SuperresNetwork(SuperresConfig(width=6, blocks=2)).eval()
     for layer in network.last.values():
         torch.nn.init.normal_(layer.weight, std=0.1)
     ours = Enlarger(TinyEngine(upscale=network))

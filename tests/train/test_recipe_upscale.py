@@ -16,7 +16,7 @@ from train.recipes.upscale import UpscaleRecipe, UpscaleSettings, pixel_loss
 from train.run import build_recipe, resume, start
 
 TINY = {
-    "resolution": 48, "batch": 6, "width": 8, "depth": 1, "d_widths": (4, 4, 8), "r1_gamma": 1.0, "r1_interval": 2,
+    "resolution": 48, "batch": 6, "width": 8, "blocks": 1, "d_widths": (4, 4, 8), "r1_gamma": 1.0, "r1_interval": 2,
 }
 
 
@@ -79,7 +79,7 @@ def test_what_has_no_weight_takes_no_time(build: Callable, accelerator: Accelera
 
 
 def test_learning_cleans(build: Callable, accelerator: Accelerator) -> None:
-    recipe, batch = build(lr=0.005, scales=(1,), width=16, depth=2)
+    recipe, batch = build(lr=0.005, scales=(1,), width=16, blocks=2)
     losses = []
     for _ in range(70):
         torch.manual_seed(0)  # the same crops and noise each time

@@ -43,7 +43,9 @@ class UpscaleSettings(LoopConfig):
     batch: int = setting(12, "pictures a step, over all processes, dealt out to the scales", low=2, high=1024)
     scales: tuple[int, ...] = setting((1, 2, 4), "how many times larger; 1 cleans", choices=(1, 2, 3, 4))
     width: int = setting(48, "channels", low=4, high=512, advanced=True)
-    depth: int = setting(10, "convolutions that all scales share", low=1, high=128, advanced=True)
+    blocks: int = setting(
+        6, "residual blocks of two convolutions, which all scales share", low=1, high=64, advanced=True
+    )
     d_widths: tuple[int, ...] = setting(
         (32, 64, 128), "D's channels at 1/2, 1/4, 1/8 of the side", low=4, high=1024, length=3, advanced=True
     )
@@ -77,7 +79,7 @@ class UpscaleSettings(LoopConfig):
                 raise SettingError(f"{what}; give {near}")
 
     def network(self) -> SuperresConfig:
-        return SuperresConfig(scales=self.scales, width=self.width, depth=self.depth)
+        return SuperresConfig(scales=self.scales, width=self.width, blocks=self.blocks)
 
 
 @RECIPES.register("upscale")

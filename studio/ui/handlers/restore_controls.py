@@ -38,7 +38,7 @@ class RestoreControls(Config):
     format: str = setting("png", "of the finished picture", choices=FORMATS)
     note: str = setting("", "the operator's, for the report")
     scale: str = setting("1", "how many times as large the picture is made", choices=SCALES)
-    noise: float = setting(0.5, "how much noise is taken away", low=0, high=1)
+    noise: float = setting(0.15, "how much noise is taken away", low=0, high=1)
 
     def check(self) -> None:
         for name in (self.network, self.enlarger, self.work, self.mask, self.proposal, *self.layers, *self.hidden):

@@ -23,9 +23,9 @@ SETTINGS = (
     "pl_interval", "mbstd_group", "mbstd_features", "style_mixing", "width", "redraw_weight", "redraw_share", "d_norm",
     "kl_weight", "perceptual_weight", "adversarial_weight", "styles", "photos_a_style", "style_holdout", "widths",
     "blocks", "experts", "content_weight", "style_weight", "covariance_weight", "contrast_weight", "identity_weight",
-    "flat_weight", "detail", "detail_blocks", "d_widths", "crops", "holes", "hole_weight", "perceptual_full",
-    "matching_weight", "scales", "depth", "pixel_weight", "rarity", "dice_weight", "measure_ticks", "measure_samples",
-    "measure_features", "patience", "rollbacks",
+    "flat_weight", "detail", "detail_blocks", "d_widths", "crops", "holes", "hole_weight", "hole_squares",
+    "perceptual_full", "matching_weight", "scales", "pixel_weight", "rarity", "dice_weight", "measure_ticks",
+    "measure_samples", "measure_features", "patience", "rollbacks",
 )
 METHODS = ("stylegan2", "fastgan", "r3gan", "dcgan", "vae", "vaegan", "style", "inpaint", "upscale", "damage")
 _PARTS = ("train", "train_pictures", "train_recipe", "train_use", "train_runs")
