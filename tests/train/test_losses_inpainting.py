@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from train.losses.inpainting import at_size, hole_distance, hole_mean, perceptual_distance
+from train.losses.inpainting import at_size, hole_distance, hole_mean, hole_root_mean_square, perceptual_distance
 
 
 def test_a_hole_of_one_pixel_is_a_hole_at_every_size() -> None:
@@ -19,6 +19,17 @@ def test_the_hole_alone_counts_and_its_size_does_not() -> None:
     assert hole_distance(found, wanted, masks).tolist() == [0.5, 0.5]
     assert hole_distance(found + 1 - masks, wanted, masks).tolist() == [0.5, 0.5]
     assert hole_mean(found, torch.zeros_like(masks)).tolist() == [0, 0]
+
+
+def test_a_root_mean_square_weighs_what_is_far_off_and_bears_what_is_right() -> None:
+    wanted, masks = torch.zeros(2, 3, 4, 4), torch.ones(2, 1, 4, 4)
+    found = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    with torch.no_grad():
+        found[0, :, 0] = 0.8  # a quarter of the pixels
+    distances = hole_root_mean_square(found, wanted, masks)
+    assert distances.tolist() == pytest.approx([0.4, 0.001], rel=1e-3)
+    distances.sum().backward()
+    assert found.grad.isfinite().all() and found.grad[1].abs().max() == 0
 
 
 def test_perceptual_distance_is_relative_and_local() -> None:

@@ -105,6 +105,15 @@ def test_the_hole_term_is_the_distance_from_the_surface(build: Callable) -> None
     assert found.item() == pytest.approx(apart.mean().item(), rel=1e-4)
 
 
+def test_squares_of_the_hole_count_where_they_are_asked_for(build: Callable) -> None:
+    found = []
+    for squares in (False, True):
+        recipe, batch = build(hole_weight=1.0, hole_squares=squares)
+        torch.manual_seed(1)
+        found.append(recipe.g_loss(batch)[1]["loss_hole"].item())
+    assert found[1] > 1.05 * found[0]  # a root of a mean square is the larger one, where errors differ
+
+
 def test_cracks_teach_the_details_alone(build: Callable, accelerator: Accelerator) -> None:
     recipe, batch = build(holes="cracks", crops=2, adversarial_weight=0.0, perceptual_weight=0.0)
     G = recipe.networks["G"]

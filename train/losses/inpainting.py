@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+SOFT = 1e-3  # added to a root mean square, whose slope at 0 has no bound
 
 def at_size(masks: Tensor, like: Tensor) -> Tensor:
     """Masks at the last two sides of `like`: 1 wherever a hole touches."""
@@ -20,6 +21,11 @@ def hole_mean(values: Tensor, masks: Tensor) -> Tensor:
 def hole_distance(found: Tensor, wanted: Tensor, masks: Tensor) -> Tensor:
     """Mean absolute difference inside the hole: [N]. found and wanted [N, C, H, W]."""
     return hole_mean((found - wanted).abs(), masks)
+
+
+def hole_root_mean_square(found: Tensor, wanted: Tensor, masks: Tensor) -> Tensor:
+    """Root of the mean squared difference inside the hole: [N]; it is what PSNR measures. Shapes as above."""
+    return (hole_mean((found - wanted).square(), masks) + SOFT**2).sqrt()
 
 
 def perceptual_distance(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], masks: Tensor) -> Tensor:

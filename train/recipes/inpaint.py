@@ -25,7 +25,7 @@ from studio.nn.patch_discriminator import PatchDiscriminator
 from train.damage import SHARES, draw_masks
 from train.data import Pictures
 from train.losses.adversarial import LOSSES
-from train.losses.inpainting import at_size, hole_distance, hole_mean, perceptual_distance
+from train.losses.inpainting import at_size, hole_distance, hole_mean, hole_root_mean_square, perceptual_distance
 from train.losses.regularizers import gradient_penalty
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 from train.showpieces import showpieces
@@ -61,6 +61,9 @@ class InpaintSettings(LoopConfig):
     lr: float = setting(0.0005, "Adam's learning rate", low=1e-7, high=0.1)
     d_lr: float = setting(0.0002, "D's own learning rate", low=1e-7, high=0.1, advanced=True)
     hole_weight: float = setting(10.0, "how much the pixels of the hole count", low=0, high=1000)
+    hole_squares: bool = setting(
+        False, "their squares count, as in PSNR: a little softer, for the end of a training on cracks", advanced=True
+    )
     perceptual_weight: float = setting(
         2.0, "how much its look counts, as a network sees it; 0 leaves that out", low=0, high=1000
     )
@@ -75,7 +78,7 @@ class InpaintSettings(LoopConfig):
     r1_interval: int = setting(16, "steps between two R1 steps", low=1, high=1024, advanced=True)
 
     changeable: ClassVar[frozenset[str]] = LoopConfig.changeable | {
-        "hole_weight", "perceptual_weight", "perceptual_full", "adversarial_weight", "matching_weight",
+        "hole_weight", "hole_squares", "perceptual_weight", "perceptual_full", "adversarial_weight", "matching_weight",
     }
 
     def check(self) -> None:
@@ -132,7 +135,8 @@ class InpaintRecipe(Recipe):
         masks = self.draw_masks(len(reals), side).to(self.device)
         with self.precision():
             fills = self.networks["G"](reals, masks, c.holes == "cracks").float()
-            terms = {"hole": c.hole_weight * hole_distance(fills, reals, masks).mean()}
+            distance = hole_root_mean_square if c.hole_squares else hole_distance
+            terms = {"hole": c.hole_weight * distance(fills, reals, masks).mean()}
             # what is beyond white or black is cut off, and would teach nothing by itself
             terms["range"] = hole_mean((fills.abs() - 1).clamp(min=0), masks).mean()
             if c.perceptual_weight:
