@@ -17,8 +17,7 @@ from tests.train.test_resume import same
 from train import loop
 from train.adversarial import AdversarialRecipe, AdversarialSettings, layers_of
 from train.loop import take_step
-from train.recipes import RECIPES, Batch, Recipe
-from train.state import Position
+from train.recipes import RECIPES, Batch
 
 GAMES = [
     (name, game)
@@ -86,9 +85,9 @@ def test_all_steps_are_some_and_the_rest(
     whole = run_to(name, tmp_path / "whole", kimg=0.012, **changes)
     save = loop.save_state
 
-    def save_and_stop(run: RunFolder, recipe: Recipe, position: Position) -> Path:
+    def save_and_stop(run: RunFolder, *words: object) -> Path:
         run.request_stop()
-        return save(run, recipe, position)
+        return save(run, *words)
 
     parts = RunFolder(tmp_path / "parts")
     with monkeypatch.context() as patch:
