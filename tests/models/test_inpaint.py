@@ -122,6 +122,27 @@ def test_cracks_have_no_need_of_the_fourier_convolutions(
     assert torch.allclose(alone[..., :48], beside[..., :48], atol=1e-5)
 
 
+def test_cracks_are_the_mean_of_two_ways_and_wide_holes_are_painted_once(network: InpaintNetwork) -> None:
+    torch.manual_seed(1)
+    G = InpaintNetwork(TINY).eval().requires_grad_(False)
+    G.load_state_dict(network.state_dict())
+    G.details[-2].weight.mul_(100)  # the details draw, too
+    picture, crack = torch.rand(1, 3, 64, 64) * 2 - 1, hole(64, 64, slice(9, 12), slice(4, 50))
+    upright, turned = (torch.where(crack > 0, G.paint(x, m, True).flip(f), picture) for x, m, f in (
+        (picture, crack, ()), (picture.flip(2, 3), crack.flip(2, 3), (2, 3)),
+    ))
+    assert (upright - turned).abs().max() > 0.05
+    expected = torch.where(crack > 0, ((upright + turned) / 2).clamp(-1, 1), picture)
+    assert torch.allclose(G.fill(picture, crack), expected, atol=1e-5)
+
+    broad = hole(64, 64, slice(24, 56), slice(16, 48))
+    assert torch.equal(G.fill(picture, broad), torch.where(broad > 0, G.paint(picture, broad).clamp(-1, 1), picture))
+    both = G.fill(picture, broad + crack)
+    painted = G.paint(picture, broad + crack).clamp(-1, 1)
+    apart = (both - painted).abs().amax(dim=1, keepdim=True)
+    assert apart[broad > 0].max() == 0 and apart[crack > 0].max() > 0.02
+
+
 @pytest.mark.parametrize("widths, blocks, low, high", [
     ((16, 32, 64, 128), 10, 1.7e6, 2.3e6), ((32, 64, 128, 256), 14, 9e6, 11.5e6),
 ])
