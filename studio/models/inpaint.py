@@ -10,7 +10,7 @@ LaMa:
   of the side which end the network. Wide holes get their details there, too.
 * Every size of the way down is added again on the way up, as in a U-Net: beside a hole there is texture to keep.
 * No batch normalisation: a window of a large picture is filled as it would be in a batch of its own.
-* When it is used, what cracks hide is the mean of two answers, the second of the picture upside down: 0.1 dB nearer.
+* When it is used, what cracks hide is the mean of two answers, the second of the picture upside down.
 * For CPUs: most of the work is at an eighth of the side; 1x1 convolutions, which are slow there where channels lie
   side by side, are products of matrices.
 """
