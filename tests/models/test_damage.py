@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from studio.capabilities import DamageDetector
-from studio.models.damage import CLASSES, DamageConfig, DamageNetwork, top_hats
+from studio.models.damage import CLASSES, JUDGED, DamageConfig, DamageNetwork, top_hats
 
 TINY = DamageConfig(widths=(4, 8, 8))
 
@@ -49,3 +49,64 @@ def test_each_class_is_for_itself(network: DamageNetwork) -> None:
     logits = network(torch.rand(1, 3, 32, 32))
     assert torch.allclose(network.detect(torch.zeros(1, 3, 32, 32)), network(torch.zeros(1, 3, 32, 32)).sigmoid())
     assert logits.sigmoid().sum(dim=1).sub(1).abs().max() > 0.1
+
+
+def judging(network: DamageNetwork) -> DamageNetwork:
+    """The same, with a judge of the surroundings that says what chance made it say."""
+    torch.manual_seed(1)
+    other = DamageNetwork(TINY.replace(surroundings=8)).eval().requires_grad_(False)
+    torch.nn.init.normal_(other.surroundings.judge[-1].weight)
+    other.surroundings.mean.fill_(-4)
+    other.surroundings.deviation.fill_(2)
+    other.load_state_dict({**other.state_dict(), **network.state_dict()})
+    return other
+
+
+def test_a_judge_that_has_learned_nothing_moves_nothing(network: DamageNetwork) -> None:
+    other, x = DamageNetwork(TINY.replace(surroundings=8)).eval(), torch.rand(1, 3, 40, 40) * 2 - 1
+    other.load_state_dict({**other.state_dict(), **network.state_dict()})
+    assert torch.equal(other.detect(x), network.detect(x))
+
+
+def test_the_same_lines_are_judged_by_what_is_around_them(network: DamageNetwork) -> None:
+    """Far beyond what the network sees of a place, noise is laid; a detector that judges by the picture notices."""
+    other, calm = judging(network), torch.rand(1, 3, 32, 256) * 0.2
+    rough = calm.clone()
+    rough[..., 160:] = torch.rand(1, 3, 32, 96) * 2 - 1
+    near = lambda detector: [detector.detect(x)[..., :64] for x in (calm, rough)]
+    assert torch.equal(*near(network)) and not torch.allclose(*near(other), atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (37, 50), (1, 1)])
+def test_a_judge_takes_pictures_of_any_size(network: DamageNetwork, size: tuple[int, int]) -> None:
+    found = judging(network).detect(torch.rand(2, 3, *size))
+    assert found.shape == (2, 4, *size) and found.isfinite().all()
+
+
+def test_what_is_told_of_surroundings_are_shares(network: DamageNetwork) -> None:
+    """Of a cell in the left half, all pixels are beyond a crack's levels; of the whole picture, half of them are."""
+    other = judging(network)
+    logits = torch.full([1, 4, 32, 512], -20.0)
+    logits[:, 0, :, :256] = 20
+    around = other.surroundings.around(torch.zeros(1, 7, 32, 512), logits).exp()
+    assert around.shape == (1, 4, 64, other.surroundings.told)
+    nearest, wider, whole = around.chunk(3, dim=-1)
+    assert nearest[0, 1, 8, :8].tolist() == pytest.approx([1] * 8, abs=1e-3)
+    assert nearest[0, 1, 56, :8].tolist() == pytest.approx([0] * 8, abs=1e-3)
+    assert whole[0, :, :, :8].flatten().tolist() == pytest.approx([0.5] * 8 * 4 * 64, abs=1e-3)
+    assert nearest[0, 1, 32, 0] == pytest.approx(0.4, abs=1e-3)  # two of five cells
+    assert (around[..., 8:] < 1e-3).reshape(4, 64, -1)[:, :, :3].all()  # no losses anywhere
+
+
+def test_a_judge_is_bounded(network: DamageNetwork) -> None:
+    judge = judging(network).surroundings
+    torch.nn.init.normal_(judge.judge[-1].weight, std=100)
+    gain, shift = judge(torch.randn(50, judge.told) * 1000)
+    assert gain.max() <= 2.72 and gain.min() >= 0.36 and shift.abs().max() <= 4
+
+
+def test_stains_and_folds_are_left_alone(network: DamageNetwork) -> None:
+    x = torch.rand(1, 3, 64, 64) * 2 - 1
+    moved, plain = judging(network).detect(x), network.detect(x)
+    assert CLASSES[:2] == JUDGED and not torch.allclose(moved[:, :2], plain[:, :2])
+    assert torch.equal(moved[:, 2:], plain[:, 2:])

@@ -9,9 +9,10 @@ from torch import Tensor
 from studio.checkpoint import ModelInfo, load_network, read_info, save_checkpoint
 from studio.library import BUNDLED
 from studio.models.damage import CLASSES, DamageConfig, DamageNetwork
-from train.bundled import thresholds
+from train.bundled import judgement, thresholds
 
 TINY = DamageConfig(widths=(4, 4, 8))
+TRAINING = {"settings": {"holdout": 0.01}, "hours": 1, "machine": "none"}
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    info = ModelInfo("damage", TINY.to_dict(), "", title="tiny", training={"settings": {"holdout": 0.01}})
+    info = ModelInfo("damage", TINY.to_dict(), "", title="tiny", training=TRAINING)
     return save_checkpoint(tmp_path / "tiny", info, DamageNetwork(TINY), "# tiny\n")
 
 
@@ -59,8 +60,8 @@ def test_it_finds_where_most_is_told_right(
 
     monkeypatch.setattr(thresholds, "age", remembering)
     monkeypatch.setattr(DamageNetwork, "detect", detect)
-    monkeypatch.setattr("sys.argv", ["thresholds", str(model), "--data", str(folder), "--pictures", "8"])
-    thresholds.main()
+    monkeypatch.setattr("sys.argv", ["judgement", str(model), "--data", str(folder), "--pictures", "8", "--fitted", "0"])
+    judgement.main()
     found = read_info(model).config["thresholds"]
     assert all(0.6 < at <= 0.8 for at in found) and len(found) == len(CLASSES)
     assert load_network(model).config.thresholds == tuple(found)
@@ -70,8 +71,8 @@ def test_it_finds_where_most_is_told_right(
 def test_what_it_cannot_use_gets_one_sentence(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["thresholds", str(BUNDLED / "calligraphy"), "--data", str(folder)])
+    monkeypatch.setattr("sys.argv", ["judgement", str(BUNDLED / "calligraphy"), "--data", str(folder)])
     with pytest.raises(SystemExit, match="2"):
-        thresholds.main()
+        judgement.main()
     said = capsys.readouterr().err
     assert "is no damage detector" in said and said.count("\n") == 1

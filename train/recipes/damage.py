@@ -72,17 +72,21 @@ class DamageRecipe(Recipe):
         values = {f"f1_{name}": score for name, score in zip(CLASSES, scores)}
         return loss, {"loss": loss, "loss_entropy": entropy, "loss_dice": dice, **values}
 
-    @torch.no_grad()
     def sample(self) -> Tensor:
-        """Damaged, what was damaged, and what the network says, side by side: pictures that come with the studio."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            aged, labels = age_all(showpieces(SHOWN, SAMPLE_SIDE))
-        found = torch.cat([self.ema["detector"].detect(part.to(self.device)) for part in aged.split(4)]).cpu()
-        return torch.stack([aged, paint_classes(aged, labels), paint_classes(aged, found)], dim=1).flatten(0, 1)
+        return findings(self.ema["detector"], self.device)
 
     def model(self) -> tuple[str, Config, nn.Module]:
         return "damage", self.ema["detector"].config, self.ema["detector"]
+
+
+@torch.no_grad()
+def findings(network: DamageNetwork, device: torch.device = torch.device("cpu")) -> Tensor:
+    """Damaged, what was damaged, and what the network says, side by side: pictures that come with the studio."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        aged, labels = age_all(showpieces(SHOWN, SAMPLE_SIDE))
+    found = torch.cat([network.detect(part.to(device)) for part in aged.split(4)]).cpu()
+    return torch.stack([aged, paint_classes(aged, labels), paint_classes(aged, found)], dim=1).flatten(0, 1)
 
 
 def paint_classes(pictures: Tensor, shares: Tensor) -> Tensor:
