@@ -7,7 +7,7 @@ Digitized Paintings").
 
 How sure it must be depends on the surroundings. In a sky each faint line is a crack; among leaves and windows a hundred
 such lines are none. A U-Net that is trained on crops judges both alike, so that a small network is told what is around
-a place and in the whole picture, and moves the answers there.
+a place and in the whole picture, or the tile of a large one, and moves the answers there.
 """
 
 import math
@@ -28,7 +28,7 @@ RARE = -3.0  # what it says of every pixel at first, as a logit: one in twenty i
 
 JUDGED = CLASSES[:2]  # by their surroundings; stains and folds are as large as these themselves
 CELL = 8  # px; what is around a place is told of squares of this
-REACHES = (5, 17)  # cells; sides of what is around a place, beside the whole picture
+REACHES = (5, 17)  # cells; sides of what is around a place, beside all that is looked at
 CRACK_LEVELS = (-4, -3, -2, -1, 0, 1, 2, 3)  # logits; how many pixels are beyond each is told
 OTHER_LEVELS = (-2, 0, 2)
 STEEPNESS = 2.0  # of what counts as beyond a level

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from studio.capabilities import DamageDetector
-from studio.models.damage import CLASSES, JUDGED, DamageConfig, DamageNetwork, top_hats
+from studio.models.damage import CLASSES, FAR, JUDGED, DamageConfig, DamageNetwork, top_hats
 
 TINY = DamageConfig(widths=(4, 8, 8))
 
@@ -95,7 +95,25 @@ def test_what_is_told_of_surroundings_are_shares(network: DamageNetwork) -> None
     assert nearest[0, 1, 56, :8].tolist() == pytest.approx([0] * 8, abs=1e-3)
     assert whole[0, :, :, :8].flatten().tolist() == pytest.approx([0.5] * 8 * 4 * 64, abs=1e-3)
     assert nearest[0, 1, 32, 0] == pytest.approx(0.4, abs=1e-3)  # two of five cells
-    assert (around[..., 8:] < 1e-3).reshape(4, 64, -1)[:, :, :3].all()  # no losses anywhere
+    assert around[..., 8:17].max() < 1e-3  # none of the other kinds anywhere
+
+
+def test_it_is_told_what_is_thin_and_rough(network: DamageNetwork) -> None:
+    """A row in each cell that is brighter by 0.3: an eighth of it is thin and bright, the rest dark between two rows that
+    are within the wider window, and three rows are rough by 0.1 or 0.2.
+    """
+    picture = torch.zeros(1, 3, 64, 64)
+    picture[:, :, 3::8] = 0.3
+    seen, logits = network.look(picture)
+    middle = judging(network).surroundings.around(seen, logits)[0, 4, 4, 17:22].exp().tolist()
+    assert middle == pytest.approx([0.3 / 8, 0, 0.3 / 8, 7 * 0.3 / 8, 0.4 / 8], abs=1e-3)
+
+
+def test_what_is_stranger_than_far_counts_as_far(network: DamageNetwork) -> None:
+    judge = judging(network).surroundings
+    strange, far = judge.mean + 100, judge.mean + FAR * judge.deviation
+    nearer = judge.mean + 0.9 * FAR * judge.deviation
+    assert torch.equal(judge(strange)[1], judge(far)[1]) and not torch.equal(judge(nearer)[1], judge(far)[1])
 
 
 def test_a_judge_is_bounded(network: DamageNetwork) -> None:

@@ -72,11 +72,12 @@ def test_the_rest_of_the_network_stays(tmp_path: Path, folder: Path, monkeypatch
     model = save_checkpoint(tmp_path / "tiny", info, plain, "# tiny\n", {GRID: b"old"})
     monkeypatch.setattr(judgement, "fit", lambda network, samples: fit(network, samples, steps=3))
     monkeypatch.setattr("sys.argv", [
-        "judgement", str(model), "--data", str(folder), "--fitted", "2", "--pictures", "2",
+        "judgement", str(model), "--data", str(folder), "--fitted", "2", "--pictures", "2", "--note", "judged",
     ])
     judgement.main()
     found, network = read_info(model), load_network(model)
     assert found.config["surroundings"] == surroundings.UNITS and not found.metrics
+    assert found.training["note"] == "judged" and "| remarks | judged |" in (model / "README.md").read_text()
     kept, old = network.state_dict(), plain.state_dict()
     assert all(torch.equal(kept[name], old[name].to(torch.float16).to(kept[name].dtype)) for name in old)
     assert (model / GRID).read_bytes()[:2] == b"\xff\xd8"
@@ -85,6 +86,35 @@ def test_the_rest_of_the_network_stays(tmp_path: Path, folder: Path, monkeypatch
     judgement.main()  # another time begins anew
     again = load_network(model).state_dict()
     assert all(torch.equal(kept[name], again[name]) for name in kept)
+
+
+def test_each_pixel_has_the_surroundings_of_its_place(network: DamageNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that answers with a place's row and column, and is told its cells' rows and columns."""
+    class Wide:
+        def __len__(self) -> int:
+            return 1
+
+        def load(self, indices: list[int]) -> Tensor:
+            return torch.full([1, 3, 64, 128], 128, dtype=torch.uint8)
+
+    down, across = torch.meshgrid(torch.arange(64.0), torch.arange(128.0), indexing="ij")
+    monkeypatch.setattr(network, "look", lambda x: (x, torch.stack([down, across, down, across])[None]))
+    cells = torch.stack([down[::8, ::8], across[::8, ::8]], dim=-1)[None]
+    monkeypatch.setattr(network.surroundings, "around", lambda seen, logits: cells)
+    samples = sample(network, Wide(), 1)
+    assert len(samples.weights) > 50 and torch.equal(samples.around.float(), samples.logits.float() // 8 * 8)
+
+
+def test_a_pixel_that_stands_for_many_counts_as_many(network: DamageNetwork) -> None:
+    """Of places that are told the same, a tenth is damaged, and stands for nine tenths."""
+    torch.manual_seed(0)
+    damaged = torch.arange(5000) % 10 == 0
+    samples = Samples(
+        torch.zeros(5000, network.surroundings.told).half(), torch.zeros(5000, 2).half(),
+        damaged[:, None].expand(-1, 2), torch.where(damaged, 81.0, 1.0),
+    )
+    fit(network, samples, steps=150)
+    assert network.surroundings(samples.around.float())[1].sigmoid().mean() == pytest.approx(0.9, abs=0.05)
 
 
 def test_what_is_padded_is_not_sampled(network: DamageNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
