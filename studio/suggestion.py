@@ -14,6 +14,7 @@ from studio.masks import MAX_GROWTH, components, grown
 TILE, REACH = 512, 64  # px; of what is proposed together, and of what is looked at around it
 GRID = 32  # px; windows begin at multiples of this, as the coarse layers of a network do
 RIM = 1  # px; what is proposed is grown so much, for the edge of a crack is damaged too
+JOINS, NEAR = 0.7, 4  # what is so sure, as a share of what it must be, joins what is so near and sure: px
 MIN_AREA = 3  # px; smaller specks are grain
 
 
@@ -44,11 +45,14 @@ class Suggestion:
     def mask(self, settings: SuggestSettings = SuggestSettings()) -> np.ndarray:
         """[H, W] bool: where at least one of the classes is as likely as the settings ask for, and a rim.
 
+        What is less likely joins beside it (Canny 1986, section IV): a crack is not to be left in pieces.
         Raises UnknownName for a class, listing the known ones.
         """
         mask = np.zeros(self.levels.shape[1:], bool)
         for plane in [self._plane(name) for name in settings.classes] or self.levels:
-            mask |= plane >= _level(settings.threshold)
+            sure = plane >= _level(settings.threshold)
+            if sure.any():
+                mask |= sure | (grown(sure, NEAR) & (plane >= _level(settings.threshold * JOINS)))
         for part in components(mask):
             if part.area_px < MIN_AREA:
                 mask[part.top : part.top + part.height, part.left : part.left + part.width] = False

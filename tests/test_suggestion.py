@@ -28,6 +28,17 @@ def test_the_threshold_decides() -> None:
     assert suggestion().mask(bare.replace(threshold=0.9)).sum() == 16
 
 
+def test_a_crack_is_not_left_in_pieces() -> None:
+    """A line that is sure but for 7 px, where it nearly is; and one like these 7 px far from any that is sure."""
+    levels = np.zeros((2, 20, 60), np.uint8)
+    levels[0, 5, :40] = 255
+    levels[0, 5, 20:27] = levels[0, 15, 20:27] = 100
+    levels[1, 6, 20:27] = 100  # of another kind
+    mask = Suggestion(("crack", "stain"), levels).mask(SuggestSettings(rim=0))
+    assert mask[5, :40].all() and mask.sum() == 40
+    assert Suggestion(("crack", "stain"), levels).mask(SuggestSettings(rim=0, threshold=0.9)).sum() == 33
+
+
 def test_classes_are_chosen_by_name() -> None:
     mask = suggestion().mask(SuggestSettings(classes=("stain",), rim=0))
     assert np.argwhere(mask).min(axis=0).tolist() == [15, 22] and mask.sum() == 12
