@@ -45,24 +45,31 @@ class Suggestion:
     def mask(self, settings: SuggestSettings = SuggestSettings()) -> np.ndarray:
         """[H, W] bool: where at least one of the classes is as likely as the settings ask for, and a rim.
 
-        What is less likely joins beside it (Canny 1986, section IV): a crack is not to be left in pieces.
         Raises UnknownName for a class, listing the known ones.
         """
         mask = np.zeros(self.levels.shape[1:], bool)
-        for plane in [self._plane(name) for name in settings.classes] or self.levels:
-            sure = plane >= _level(settings.threshold)
-            if sure.any():
-                mask |= sure | (grown(sure, NEAR) & (plane >= _level(settings.threshold * JOINS)))
+        for name in settings.classes or self.classes:
+            mask |= self.where(name, settings.threshold)
         for part in components(mask):
             if part.area_px < MIN_AREA:
                 mask[part.top : part.top + part.height, part.left : part.left + part.width] = False
         return grown(mask, settings.rim) if mask.any() else mask
 
+    def where(self, name: str, threshold: float) -> np.ndarray:
+        """[H, W] bool: where one class is as likely as `threshold`, and right beside that where it nearly is.
+
+        Two thresholds, as edges are found with (Canny 1986, "A Computational Approach to Edge Detection"): a crack is
+        not to be left in pieces. Raises UnknownName.
+        """
+        plane = self._plane(name)
+        sure = plane >= _level(threshold)
+        return sure | grown(sure, NEAR) & (plane >= _level(threshold * JOINS)) if sure.any() else sure
+
     def found(self, threshold: float = 0.5) -> tuple[Found, ...]:
         """What there is of each class that there is some of."""
         kinds = []
         for name, plane in zip(self.classes, self.levels):
-            inside = plane >= _level(threshold)
+            inside = self.where(name, threshold)
             regions = [part for part in components(inside) if part.area_px >= MIN_AREA]
             if regions:
                 confidence = float(plane[inside].mean()) / 255

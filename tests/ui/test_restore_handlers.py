@@ -275,6 +275,19 @@ def test_damage_is_proposed_and_taken_over_where_wanted(visitor: Visitor) -> Non
     assert pixels(visitor.take(more))[HOLE].all()
 
 
+def test_a_gap_in_a_crack_is_shown_as_it_is_taken_over(visitor: Visitor) -> None:
+    """A line that is sure but for 6 px: one region, shown and taken whole."""
+    wall = np.full((HEIGHT, WIDTH, 3), 230, np.uint8)
+    wall[30:32, 10:70] = 10
+    wall[30:32, 40:46] = 135
+    work = visitor.send(png(wall), "wall.png")["id"]
+    settings = {"work": work, "proposal": done(visitor, "suggest", work=work)["file"]["id"], "threshold": 0.6}
+    shown = visitor.handlers.propose(visitor.ask(**settings))
+    assert [kind["regions"] for kind in shown["kinds"] if kind["name"] == "crack"] == [1]
+    assert opened(shown["picture"])[30:32, 10:70, 3].all()
+    assert (pixels(visitor.take(visitor.handlers.adopt(visitor.ask(**settings))))[30:32, 10:70] > 0).all()
+
+
 def test_thin_cracks_stay_where_a_proposal_is_made_smaller() -> None:
     levels = np.zeros((2, 9, 11), np.uint8)
     levels[1, 8, 10] = 200

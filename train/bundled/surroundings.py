@@ -33,12 +33,15 @@ class Samples:
     around: Tensor  # [P, told] of float16
     logits: Tensor  # [P, 2] of float16, in the order of JUDGED
     labels: Tensor  # [P, 2] of bool
-    weights: Tensor  # [P], the pixels of which it was taken
+    weights: Tensor  # [P], how many pixels
 
 
 @torch.inference_mode()
 def sample(network: DamageNetwork, pictures: Pictures, count: int) -> Samples:
-    """Pixels of `count` pictures, each aged for itself: of a few pictures several times. The network has the judge."""
+    """Pixels of `count` pictures, each aged for itself; where there are fewer, one is aged several times.
+
+    The network has surroundings (`judgement.judging`); what they have learned so far plays no part.
+    """
     chance, parts = torch.Generator().manual_seed(SALT), []
     for number in range(count):
         picture = pictures.load([number % len(pictures)])[0].numpy().astype(np.float32) / 255
@@ -62,22 +65,24 @@ def sample(network: DamageNetwork, pictures: Pictures, count: int) -> Samples:
 
 
 def fit(network: DamageNetwork, samples: Samples, steps: int = STEPS) -> float:
-    """Teach the judge, in place, by weighted cross-entropy; returns its mean over the last tenth of the steps."""
-    judge = network.surroundings
+    """Teach the network's surroundings, in place, by weighted cross-entropy; returns its mean over the last tenth of the
+    steps.
+    """
+    surroundings = network.surroundings
     around = samples.around.float()
-    judge.mean.copy_(around.mean(dim=0))
-    judge.deviation.copy_(around.std(dim=0).clamp(min=LEAST_DEVIATION))
-    weights = samples.weights / samples.weights.mean()
+    surroundings.mean.copy_(around.mean(dim=0))
+    surroundings.deviation.copy_(around.std(dim=0).clamp(min=LEAST_DEVIATION))
     del around
-    judge.train().requires_grad_(True)
-    optimizer = torch.optim.AdamW(judge.judge.parameters(), RATE, weight_decay=DECAY)
+    weights = samples.weights / samples.weights.mean()
+    surroundings.train().requires_grad_(True)
+    optimizer = torch.optim.AdamW(surroundings.judge.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps)
     generator, losses = torch.Generator().manual_seed(SALT), []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SALT)
         for _ in range(steps):
             chosen = torch.randint(len(weights), [BATCH], generator=generator)
-            gain, shift = judge(samples.around[chosen].float())
+            gain, shift = surroundings(samples.around[chosen].float())
             moved = samples.logits[chosen].float() * gain + shift
             labels = samples.labels[chosen].float()
             each = F.binary_cross_entropy_with_logits(moved, labels, reduction="none").sum(dim=1)
@@ -87,6 +92,6 @@ def fit(network: DamageNetwork, samples: Samples, steps: int = STEPS) -> float:
             optimizer.step()
             schedule.step()
             losses.append(loss.item())
-    judge.eval().requires_grad_(False)
+    surroundings.eval().requires_grad_(False)
     last = losses[-max(steps // 10, 1) :]
     return sum(last) / len(last)

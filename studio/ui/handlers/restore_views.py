@@ -77,10 +77,10 @@ class Views:
         found = {kind.name: kind for kind in small.found(controls.threshold)}
         overlay = np.zeros((*small.levels.shape[1:], 4), np.uint8)
         kinds = []
-        for name, plane in zip(small.classes, small.levels):
+        for name in small.classes:
             colour, on = COLOURS.get(name, OTHER), name not in controls.ignored
             if on and name in found:
-                overlay[plane >= max(round(controls.threshold * 255), 1)] = (*colour, 255)
+                overlay[small.where(name, controls.threshold)] = (*colour, 255)
             kind = found.get(name)
             regions, confidence = (kind.regions, round(kind.confidence, 2)) if kind else (0, 0)
             facts = {"name": name, "regions": regions, "confidence": confidence, "on": on}
