@@ -34,7 +34,7 @@ class Found:
     name: str
     regions: int
     area_px: int
-    confidence: float  # mean over its area, from 0 to 1
+    confidence: float  # from 0 to 1, mean over what is sure enough by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Suggestion:
             inside = self.where(name, threshold)
             regions = [part for part in components(inside) if part.area_px >= MIN_AREA]
             if regions:
-                confidence = float(plane[inside].mean()) / 255
+                confidence = float(plane[plane >= _level(threshold)].mean()) / 255
                 kinds.append(Found(name, len(regions), sum(part.area_px for part in regions), confidence))
         return tuple(kinds)
 

@@ -38,7 +38,7 @@ def test_a_crack_is_not_left_in_pieces() -> None:
     assert mask[5, :40].all() and mask.sum() == 40
     assert Suggestion(("crack", "stain"), levels).mask(SuggestSettings(rim=0, threshold=0.9)).sum() == 33
     (crack,) = Suggestion(("crack", "stain"), levels).found()
-    assert (crack.name, crack.regions, crack.area_px) == ("crack", 1, 40)
+    assert (crack.name, crack.regions, crack.area_px, crack.confidence) == ("crack", 1, 40, 1)
 
 
 def test_classes_are_chosen_by_name() -> None:
