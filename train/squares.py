@@ -73,15 +73,18 @@ def squares_of(source: Source, name: str, side: int, most: int) -> list[Tensor]:
     return [array.narrow(along, at, side).contiguous() for at in starts]
 
 
-def random_crops(squares: Tensor, side: int, smallest: float, each: int = 1) -> Tensor:
-    """`each` crops of each of squares [N, 3, S, S], mirrored or not -> [N * each, 3, side, side].
+def random_crops(
+    squares: Tensor, side: int, smallest: float, each: int = 1, *, reduction: float = REDUCTION
+) -> Tensor:
+    """`each` crops of each of squares [N, 3, S, S] in [-1, 1], mirrored or not -> [N * each, 3, side, side].
 
-    They are of `smallest` px to REDUCTION times as many, or S, a side.
+    They are of `smallest` px to `reduction` times as many, or S, a side, and are resized as pictures mostly are,
+    which is bicubically.
 
     Sizes are drawn so that each doubling is as likely; torch's random generator draws them.
     """
     size = squares.shape[2]
-    most = min(REDUCTION * smallest, size)
+    most = min(reduction * smallest, size)
     crops = []
     for i in range(len(squares) * each):
         square = squares[i // each]
@@ -89,6 +92,7 @@ def random_crops(squares: Tensor, side: int, smallest: float, each: int = 1) -> 
         n = round(smallest * (most / smallest) ** share)
         left, top = round(x * (size - n)), round(y * (size - n))
         crop = square[None, :, top : top + n, left : left + n]
-        crop = F.interpolate(crop, size=(side, side), mode="bilinear", antialias=True) if n != side else crop
+        if n != side:
+            crop = F.interpolate(crop, size=(side, side), mode="bicubic", antialias=True).clamp(-1, 1)
         crops.append(crop.flip(3) if flip < 0.5 else crop)
     return torch.cat(crops)

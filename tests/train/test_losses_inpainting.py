@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from train.losses.inpainting import at_size, hole_distance, hole_mean, hole_root_mean_square, perceptual_distance
+from train.losses.inpainting import at_size, hole_distance, hole_mean, hole_psnr_loss, perceptual_distance
 
 
 def test_a_hole_of_one_pixel_is_a_hole_at_every_size() -> None:
@@ -21,15 +21,20 @@ def test_the_hole_alone_counts_and_its_size_does_not() -> None:
     assert hole_mean(found, torch.zeros_like(masks)).tolist() == [0, 0]
 
 
-def test_a_root_mean_square_weighs_what_is_far_off_and_bears_what_is_right() -> None:
-    wanted, masks = torch.zeros(2, 3, 4, 4), torch.ones(2, 1, 4, 4)
-    found = torch.zeros(2, 3, 4, 4, requires_grad=True)
-    with torch.no_grad():
-        found[0, :, 0] = 0.8  # a quarter of the pixels
-    distances = hole_root_mean_square(found, wanted, masks)
-    assert distances.tolist() == pytest.approx([0.4, 0.001], rel=1e-3)
-    distances.sum().backward()
-    assert found.grad.isfinite().all() and found.grad[1].abs().max() == 0
+def test_psnr_as_a_loss_makes_pictures_count_alike_and_bears_what_is_right() -> None:
+    wanted, masks = torch.zeros(3, 3, 4, 4), torch.ones(3, 1, 4, 4)
+    masks[:, :, 3] = 0
+    found = torch.zeros(3, 3, 4, 4)
+    found[0], found[1] = 0.2, 0.02
+    found[:2, :, 3] = 1  # outside
+    found.requires_grad_(True)
+    losses = hole_psnr_loss(found, wanted, masks)
+    # 2 / 0.2 and 2 / 0.02 as ratios are 20 and 40 dB
+    assert losses.tolist() == pytest.approx([-2, -4, -5.6], abs=0.02)
+    losses.sum().backward()
+    pull = (found.grad * found).sum(dim=(1, 2, 3)).tolist()
+    assert pull[0] == pytest.approx(pull[1], rel=0.05) and pull[0] > 0
+    assert found.grad.isfinite().all() and found.grad[2].abs().max() == 0
 
 
 def test_perceptual_distance_is_relative_and_local() -> None:

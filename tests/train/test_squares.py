@@ -78,6 +78,17 @@ def test_crops_lie_inside_and_their_sizes_vary() -> None:
     assert (crops[:, 0, 0, -1] > crops[:, 0, 0, 0]).float().mean().item() == pytest.approx(0.5, abs=0.1)
 
 
+def test_crops_are_reduced_no_further_than_is_asked_and_stay_in_range() -> None:
+    x = torch.linspace(-1, 1, 64).expand(1, 3, 64, 64)
+    torch.manual_seed(0)
+    crops = random_crops(x, 16, 16, 200, reduction=2)
+    spans = (crops[:, 0, 0, -1] - crops[:, 0, 0, 0]).abs()
+    assert 0.9 < spans.max() < 1.05
+    steps = torch.where(torch.arange(64) % 8 < 4, -1.0, 1.0).expand(1, 3, 64, 64)
+    crops = random_crops(steps, 16, 16, 50)
+    assert crops.abs().max() == 1  # a bicubic edge goes beyond it
+
+
 def test_a_crop_at_full_size_is_the_square_or_its_mirror() -> None:
     square = torch.rand(1, 3, 16, 16)
     torch.manual_seed(1)

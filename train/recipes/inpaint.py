@@ -25,13 +25,15 @@ from studio.nn.patch_discriminator import PatchDiscriminator
 from train.damage import SHARES, draw_masks
 from train.data import Pictures
 from train.losses.adversarial import LOSSES
-from train.losses.inpainting import at_size, hole_distance, hole_mean, hole_root_mean_square, perceptual_distance
+from train.losses.inpainting import at_size, hole_distance, hole_mean, hole_psnr_loss, perceptual_distance
 from train.losses.regularizers import gradient_penalty
+from train.muon import Muon
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 from train.showpieces import showpieces
-from train.squares import open_squares, random_crops
+from train.squares import REDUCTION, open_squares, random_crops
 
 SQUARE_SIDE = 512  # px; crops are taken out of squares of this
+CRACKS_REDUCTION = 2  # of these: a crack is as wide as pixels are, and is looked at where pictures are at full size
 NEAR_LAYER = "relu2_1"  # of the VGG at full size; the deeper layers see enough at half size
 HOLES = {
     "all": SHARES, "cracks": {"craquelure": 1.0}, "wide": {"losses": 0.5, "strokes": 0.3, "boxes": 0.2},
@@ -59,10 +61,14 @@ class InpaintSettings(LoopConfig):
         choices=list(HOLES),
     )
     lr: float = setting(0.0005, "Adam's learning rate", low=1e-7, high=0.1)
+    optimizer: str = setting(
+        "adam", "what follows the gradients of G; muon gets further in as many steps on cracks",
+        choices=["adam", "muon"], advanced=True,
+    )
     d_lr: float = setting(0.0002, "D's own learning rate", low=1e-7, high=0.1, advanced=True)
     hole_weight: float = setting(10.0, "how much the pixels of the hole count", low=0, high=1000)
     hole_squares: bool = setting(
-        False, "their squares count, as in PSNR: a little softer, for the end of a training on cracks", advanced=True
+        False, "their squares count, picture by picture as PSNR: a little softer, for cracks", advanced=True
     )
     perceptual_weight: float = setting(
         2.0, "how much its look counts, as a network sees it; 0 leaves that out", low=0, high=1000
@@ -113,7 +119,7 @@ class InpaintRecipe(Recipe):
         self.networks = {"G": G, "D": D}
         self.ema = {"G": copy.deepcopy(G).eval().requires_grad_(False)}
         self.optimizers = {
-            "G": torch.optim.Adam(learning, config.lr, (0.9, 0.99), fused=True),
+            "G": self.optimizer(learning),
             "D": torch.optim.Adam(D.parameters(), config.d_lr, (0.5, 0.99), fused=True),
         }
         self.game = LOSSES.get("non-saturating")
@@ -125,17 +131,24 @@ class InpaintRecipe(Recipe):
             if config.r1_gamma:
                 self.phases.append(Phase("D R1", "D", self.r1_loss, config.r1_interval))
 
+    def optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        rate, betas = self.config.lr, (0.9, 0.99)
+        if self.config.optimizer == "muon":
+            return Muon(parameters, rate, betas)
+        return torch.optim.Adam(parameters, rate, betas, fused=True)
+
     @classmethod
     def open_data(cls, config: InpaintSettings, path: Path) -> Pictures:
         return open_squares(path, max(SQUARE_SIDE, config.resolution), part="train", holdout=config.holdout)
 
     def g_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         c, side = self.config, self.config.resolution
-        reals = random_crops(batch.reals, side, side, c.crops)
+        reduction = CRACKS_REDUCTION if c.holes == "cracks" else REDUCTION
+        reals = random_crops(batch.reals, side, side, c.crops, reduction=reduction)
         masks = self.draw_masks(len(reals), side).to(self.device)
         with self.precision():
             fills = self.networks["G"](reals, masks, c.holes == "cracks").float()
-            distance = hole_root_mean_square if c.hole_squares else hole_distance
+            distance = hole_psnr_loss if c.hole_squares else hole_distance
             terms = {"hole": c.hole_weight * distance(fills, reals, masks).mean()}
             # what is beyond white or black is cut off, and would teach nothing by itself
             terms["range"] = hole_mean((fills.abs() - 1).clamp(min=0), masks).mean()
