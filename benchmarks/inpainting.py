@@ -133,9 +133,9 @@ def print_fills(records: list[Record]) -> dict[str, dict[str, Means]]:
         area = statistics.fmean(record["area"] for record in part)
         title = f"{kind} at {side} px: {len(part) // len(found)} holes, {area:.1%} of a picture; within the hole"
         print(table(title, ["", *MEASURES], [_cells(name, values) for name, values in found.items()]), end="\n\n")
-        beside = beside_classical(found)
-        gain = verdict(beside["gain"], GAIN_AIM) if kind == "cracks" else ""
-        aims.append([f"{kind}, {side} px", f"{beside['gain']:+.2f}", gain, *_shares(beside)])
+        aims.append(_aim(f"{kind}, {side} px", kind, found))
+    for kind in dict.fromkeys(kind for _, kind in kinds):
+        aims.append(_aim(f"{kind}, all holes", kind, means([record for record in records if record["kind"] == kind])))
     columns = ["", "dB", "", "VGG", "", "Lite0", ""]
     print(table(f"{OURS}, beside the best classical fill by each measure", columns, aims), end="\n\n", flush=True)
     _print_folders(records)
@@ -145,6 +145,12 @@ def print_fills(records: list[Record]) -> dict[str, dict[str, Means]]:
 def _cells(name: str, values: dict[str, float]) -> list[str]:
     digits = {"PSNR": 2, "ms": 0}
     return [name, *(f"{values[measure]:.{digits.get(measure, 3)}f}" for measure in MEASURES)]
+
+
+def _aim(title: str, kind: str, found: Means) -> list[str]:
+    beside = beside_classical(found)
+    gain = verdict(beside["gain"], GAIN_AIM) if kind == "cracks" else ""
+    return [title, f"{beside['gain']:+.2f}", gain, *_shares(beside)]
 
 
 def _shares(beside: dict[str, float]) -> list[str]:

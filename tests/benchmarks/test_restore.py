@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,19 @@ def test_aims_are_marked_and_folders_told_apart(capsys) -> None:
     assert [line.split()[2:4] for line in lines if line.startswith("paintings, ")] == [
         ["1", "+2.00"], ["1", "-1.00"], ["1", "+0.50"]
     ]
+
+
+def test_an_aim_is_judged_at_every_size_and_over_all_holes(capsys) -> None:
+    records = []
+    for side, gains in ((64, [1.0, 1.0]), (128, [4.0])):
+        for gain, kind in itertools.product(gains, HOLES):
+            about = {"kind": kind, "side": side}
+            records += [record(OURS, 20 + gain, 0.1, **about), record("telea", 20, 0.2, **about)]
+    print_fills(records)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cracks, ")]
+    assert [line.split("aim")[0].split()[-1] for line in lines] == ["+1.00", "+4.00", "+2.00"]
+    assert [line.split()[1] for line in lines] == ["64", "128", "all"]
+    assert ["MISSED" in line for line in lines] == [True, False, False]
 
 
 class Nothing(nn.Module):
