@@ -34,7 +34,7 @@ class ForeignInpainter(nn.Module):
         self.multiple = descriptor.size_requirements.multiple_of
 
     def fill(self, pictures: Tensor, masks: Tensor) -> Tensor:
-        x = torch.where(masks > 0, 0.0, (pictures + 1) / 2)
+        x = torch.where(masks > 0, 0.0, (pictures + 1) / 2).contiguous()
         each = [self._descriptor(*pair) for pair in zip(x.split(1), masks.to(x.dtype).split(1))]
         return torch.where(masks > 0, torch.cat(each) * 2 - 1, pictures)
 
@@ -49,7 +49,7 @@ class ForeignUpscaler(nn.Module):
         self.scale = descriptor.scale
 
     def upscale(self, pictures: Tensor, strength: Tensor) -> Tensor:
-        x = (pictures.clamp(-1, 1) + 1) / 2
+        x = ((pictures.clamp(-1, 1) + 1) / 2).contiguous()  # some of these networks view it as rows of channels
         if self._descriptor.input_channels == 1:  # each colour for itself
             planes = [self._descriptor(plane) for plane in x.flatten(0, 1)[:, None].split(1)]
             made = torch.cat(planes).view(len(x), 3, x.shape[2] * self.scale, x.shape[3] * self.scale)

@@ -37,6 +37,15 @@ def test_an_upscaler_from_safetensors_gives_what_its_network_gives(weights: Path
     assert not any(p.requires_grad for p in network.parameters()) and not network.training
 
 
+def test_a_network_is_shown_pictures_whose_numbers_lie_row_by_row(weights: Path) -> None:
+    """GFPGAN views them so, and pictures come with their channels side by side."""
+    network = read_foreign(weights)
+    shown = []
+    network.network.register_forward_pre_hook(lambda module, given: shown.append(given[0].is_contiguous()))
+    network.upscale(torch.zeros(2, 3, 8, 8).to(memory_format=torch.channels_last), torch.ones(2))
+    assert shown == [True, True]
+
+
 def test_pickled_weights_are_read_too_and_say_no_licence(tmp_path: Path) -> None:
     torch.save({"params": compact().state_dict()}, tmp_path / "tiny.pth")
     network = read_foreign(tmp_path / "tiny.pth")
