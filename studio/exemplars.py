@@ -183,6 +183,8 @@ class _Search:
         others = others.clamp(0, len(self.patches.whole) - 1)
         usable = self.patches.whole[others] if offered is None else self.patches.whole[others] & offered
         rows = usable.nonzero()[:, 0]
+        if not len(rows):
+            return likes, apart
         found = torch.full_like(apart, BEYOND)
         found[rows] = self._apart(rows, others[rows])
         closer = found < apart

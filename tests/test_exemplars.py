@@ -53,6 +53,6 @@ def test_pictures_too_small_for_a_patch(height: int, width: int) -> None:
 
 def test_a_hole_at_the_edge_and_one_that_leaves_no_whole_patch() -> None:
     picture = checks(64, 4)
-    for mask in (hole(64, 0, 20), ~hole(64, 30, 34)):
+    for mask in (hole(64, 0, 20), ~hole(64, 30, 34), ~hole(64, 0, 7), ~hole(64, 0, 8)):
         found = exemplars(picture, mask)
         assert found.isfinite().all() and torch.equal(torch.where(mask, 0, found), torch.where(mask, 0, picture))
