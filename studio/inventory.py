@@ -1,11 +1,13 @@
 """What is installed, as a person wants it told: what each model can do, where it came from, what it takes up."""
 
+import contextlib
 import functools
 import json
 import os
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,13 @@ class Item:
 
 def inventory(models: Library) -> list[Item]:
     """Everything that is installed; what is damaged is listed too, and hides nothing else."""
-    return [_model(models, name) for name in models.names()] + [_network(p) for p in library.networks().values()]
+    looks = [functools.partial(_model, models, name) for name in models.names()]
+    looks += [functools.partial(_network, path) for path in library.networks().values()]
+    items = []
+    for look in looks:
+        with contextlib.suppress(FileNotFoundError, UnknownName):  # deleted a moment ago
+            items.append(look())
+    return items
 
 
 def find(models: Library, kind: str, name: str) -> Item:
@@ -88,9 +96,16 @@ def find(models: Library, kind: str, name: str) -> Item:
         if name not in files:
             known = ", ".join(files) or "none"
             raise UnknownName(f"no network named {name!r}; installed: {known}")
-        return _network(files[name])
+        return _there(name, lambda: _network(files[name]))
     models.find(name)
-    return _model(models, name)
+    return _there(name, lambda: _model(models, name))
+
+
+def _there(name: str, look: Callable[[], Item]) -> Item:
+    try:
+        return look()
+    except FileNotFoundError:
+        raise UnknownName(f"{name!r} has just been renamed or deleted; choose another") from None
 
 
 def rename(models: Library, item: Item, to: str) -> str:

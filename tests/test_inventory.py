@@ -93,6 +93,24 @@ def test_delete_leaves_nothing(models: Library) -> None:
     assert sorted(p.name for p in item.path.parent.iterdir()) == ["my run 12.5 kimg", "my run 4 kimg"]
 
 
+def test_what_is_deleted_while_it_is_looked_at_is_gone(models: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = network()
+    weigh = module._weight
+
+    def vanish(folder: Path) -> tuple[int, float]:
+        if folder.name == "tiny":
+            raise FileNotFoundError(folder / "samples.png")
+        return weigh(folder)
+
+    monkeypatch.setattr(module, "_weight", vanish)
+    assert {item.name for item in inventory(models)} == {"bundled", "my run 4 kimg", "my run 12.5 kimg", "x4.pth"}
+    with pytest.raises(UnknownName, match="'tiny' has just been renamed or deleted; choose another"):
+        find(models, MODEL, "tiny")
+    monkeypatch.setattr(module, "noted_facts", lambda where: path.unlink(missing_ok=True))
+    with pytest.raises(UnknownName, match="just been"):
+        find(models, NETWORK, "x4.pth")
+
+
 def test_what_comes_with_the_studio_stays(models: Library) -> None:
     item = find(models, MODEL, "bundled")
     for act in (lambda: delete(item), lambda: rename(models, item, "mine")):
