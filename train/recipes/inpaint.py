@@ -30,10 +30,10 @@ from train.losses.regularizers import gradient_penalty
 from train.muon import Muon
 from train.recipes import RECIPES, Batch, LoopConfig, Phase, Recipe
 from train.showpieces import showpieces
-from train.squares import REDUCTION, open_squares, random_crops
+from train.squares import open_squares, random_crops
 
 SQUARE_SIDE = 512  # px; crops are taken out of squares of this
-CRACKS_REDUCTION = 2  # of these: a crack is as wide as pixels are, and is looked at where pictures are at full size
+FINE = {"reduction": 2, "kernel": "bicubic"}  # of crops for cracks, which are a few pixels of what people look at
 NEAR_LAYER = "relu2_1"  # of the VGG at full size; the deeper layers see enough at half size
 HOLES = {
     "all": SHARES, "cracks": {"craquelure": 1.0}, "wide": {"losses": 0.5, "strokes": 0.3, "boxes": 0.2},
@@ -143,8 +143,7 @@ class InpaintRecipe(Recipe):
 
     def g_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         c, side = self.config, self.config.resolution
-        reduction = CRACKS_REDUCTION if c.holes == "cracks" else REDUCTION
-        reals = random_crops(batch.reals, side, side, c.crops, reduction=reduction)
+        reals = random_crops(batch.reals, side, side, c.crops, **(FINE if c.holes == "cracks" else {}))
         masks = self.draw_masks(len(reals), side).to(self.device)
         with self.precision():
             fills = self.networks["G"](reals, masks, c.holes == "cracks").float()
