@@ -229,6 +229,8 @@ def test_an_uploaded_mask_is_what_is_light(brush: Any) -> None:
     brush.evaluate(UPLOAD, list(png(half)))
     painted = mask(brush)
     assert (painted[:, :198] == 0).all() and (painted[:, 202:] == 5).all()
+    said = messages("en")["brush.scaled"].replace("{mask}", "200 × 100").replace("{grid}", "400 × 200")
+    assert brush.evaluate("noted") == said
     brush.click("[data-brush=undo]")
     assert brush.evaluate("brush.empty")
 

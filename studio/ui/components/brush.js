@@ -386,6 +386,10 @@
         if (light > 8 && light < 247) greys++; // but for what JPEG makes of black and white
         return light >= 128 ? label : old === label ? 0 : old;
       }));
+      if (picture.width !== width || picture.height !== height) { // which makes greys of its own
+        const sides = { mask: `${picture.width} × ${picture.height}`, grid: `${width} × ${height}` };
+        return noted(atelier.t("brush.scaled", sides));
+      }
       const share = (100 * greys) / grid.length;
       if (greys) noted(atelier.t("brush.greys", { share: share < 0.1 ? "< 0.1" : share.toFixed(1) }));
     }
