@@ -7,6 +7,7 @@ from pathlib import Path
 from studio.batch import frames_of
 from studio.errors import ImageError, SettingError
 from studio.images import FORMAT_OF, list_pictures, open_picture
+from studio.originals import fit_for
 from studio.raster.opening import Picture
 
 LOSSLESS = (".png", ".webp", ".tif", ".tiff")  # .webp, where it is written so
@@ -53,11 +54,17 @@ def jobs(source: Path, out: Path) -> list[Job]:
     return made
 
 
-def opened(path: Path) -> Picture:
-    """Raises ImageError, also for a file of several pages or frames: which of them is meant cannot be guessed."""
+def check_single(path: Path) -> None:
+    """Raises ImageError for a file of several pages or frames: which of them is meant cannot be guessed."""
     if (count := frames_of(path)) > 1:
         raise ImageError(f"{path} has {count} pages or frames; save the one to be worked on by itself")
-    return open_picture(path)
+
+
+def opened(path: Path, out: Path | None = None) -> Picture:
+    """A picture of one page; where `out` is named, as a file of that kind can hold it. Raises ImageError."""
+    check_single(path)
+    picture = open_picture(path)
+    return picture if out is None else fit_for(picture, FORMAT_OF[out.suffix.lower()])
 
 
 def licence_notes(model: str, licence: str) -> list[str]:
@@ -68,8 +75,15 @@ def licence_notes(model: str, licence: str) -> list[str]:
 def kept_notes(path: Path, picture: Picture) -> list[str]:
     """What a file of that name cannot keep of a picture."""
     suffix = path.suffix.lower()
+    notes = []
+    if picture.read_as:
+        notes.append(f"{path.name}: the original has {picture.read_as}, and so they are written")
+    if picture.icc_applied:
+        notes.append(f"{path.name}: the original's colour profile was applied, and is not written")
     if suffix not in LOSSLESS:
-        return [f"{path.name}: JPEG encodes every pixel anew; a .png or .tif keeps them as they are"]
+        notes.append(f"{path.name}: JPEG encodes every pixel anew; a .png or .tif keeps them as they are")
     if suffix == ".webp" and picture.pixels.itemsize > 1:
-        return [f"{path.name}: WebP keeps 8 of {picture.bits} bits; a .png or .tif keeps them all"]
-    return []
+        notes.append(f"{path.name}: WebP keeps 8 of {picture.bits} bits; a .png or .tif keeps them all")
+    if suffix == ".webp" and picture.dpi is not None:
+        notes.append(f"{path.name}: WebP does not keep the resolution; a .png or .tif does")
+    return notes

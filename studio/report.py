@@ -77,7 +77,7 @@ def facts(
         },
         "changed": {"inside_px": int(changes.inside.sum()), "outside_px": int(changes.outside.sum())},
         "kept": {
-            "icc": original.icc == result.icc, "exif": original.exif == result.exif,
+            "colours": not original.read_as, "icc": original.icc == result.icc and not original.icc_applied, "exif": original.exif == result.exif,
             "resolution": _dpi(original) == _dpi(result), "bits": _bits(original) == _bits(result),
         },
         "layers": [{**layer.made, "hidden": layer.hidden, "sha256": layer.sha256} for layer in treatment.layers],
@@ -111,6 +111,8 @@ def page(values: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     mask, changed = values["mask"], values["changed"]
     outside = changed["outside_px"]
     verdict = f"{outside:,} pixels outside the mask differ." if outside else "No pixel outside the mask was changed."
+    if read_as := values["original"].get("read_as"):
+        verdict += f" But the original has {read_as}: they are compared as they were read."
     figures = "".join(
         f'<figure><img src="{_text(url)}" alt="{_text(caption)}"><figcaption>{_text(caption)}</figcaption></figure>'
         for caption, url in pictures.items()
@@ -126,7 +128,7 @@ def page(values: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     return _PAGE.format(
         title=_text(f"Treatment report: {values['original']['name']}"),
         subtitle=_text(f"{values['date']}, {values['studio']}"),
-        kind="good" if outside == 0 else "bad",
+        kind="bad" if outside or read_as else "good",
         verdict=_text(verdict),
         figures=figures,
         note=f"<h2>Note</h2><p>{_text(values['note'])}</p>" if values["note"] else "",
@@ -138,7 +140,7 @@ def _described(picture: Picture) -> dict[str, Any]:
     width, height = picture.size
     return {
         "pixels_sha256": pixels_sha256(picture), "size": f"{width} x {height} px", "format": picture.format,
-        "bits": _bits(picture), "resolution": _dpi(picture),
+        "bits": _bits(picture), "resolution": _dpi(picture), **({"read_as": picture.read_as} if picture.read_as else {}),
     }
 
 

@@ -4,15 +4,17 @@ A folder is done to its end: what cannot be restored is listed, and the rest is 
 """
 
 import argparse
+import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from studio.commands import COMMANDS, Command, Report, make_folder
 from studio.commands.stylize import Meter
 from studio.config import add_arguments, from_arguments
-from studio.errors import DiskError, ImageError, StudioError
+from studio.errors import DiskError, ImageError, SettingError, StudioError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,20 +73,32 @@ def run(arguments: argparse.Namespace) -> Report:
     tasks = jobs(arguments.image, arguments.out)
     work.several = arguments.image.is_dir()
     work.check()  # before the first picture is opened
-    files = each_picture(tasks, work.do, "restored", arguments.out)
-    work.notes += work.licences
-    seconds = round(time.perf_counter() - start, 3)
-    what = files[0] if len(files) == 1 else f"{len(files)} files to {arguments.out}"
-    text = "\n".join([f"wrote {what} in {seconds:.1f} s", *work.notes])
-    return Report(text, {"files": files, "filled_px": work.filled_px, "notes": work.notes, "seconds": seconds})
+    done = each_picture(tasks, work.do, "restored", arguments.out)
+    return done.report(start, [*work.notes, *work.licences], filled_px=work.filled_px)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="a file, or for a folder a folder")
 
 
-def each_picture(tasks: "list[Job]", do: "Callable[[Job, Meter], None]", done_word: str, out: Path) -> list[str]:
-    """Do every job and return the names of the files. What fails in a folder is said when the rest is there."""
+@dataclass(frozen=True)
+class Done:
+    """What became of a command's files."""
+
+    files: list[str]
+    out: Path
+    error: str  # a sentence on those that are not among them; empty where all are
+
+    def report(self, start: float, notes: list[str], **values: Any) -> Report:
+        """start: of the command, as time.perf_counter said."""
+        seconds = round(time.perf_counter() - start, 3)
+        what = self.files[0] if len(self.files) == 1 else f"{len(self.files)} files to {self.out}"
+        text = "\n".join([f"wrote {what} in {seconds:.1f} s", *notes])
+        return Report(text, {"files": self.files, **values, "notes": notes, "seconds": seconds}, self.error)
+
+
+def each_picture(tasks: "list[Job]", do: "Callable[[Job, Meter], None]", done_word: str, out: Path) -> Done:
+    """Do every job. What fails in a folder is said when the rest is there; raises StudioError where nothing is."""
     files, failed = [], []
     for number, task in enumerate(tasks):
         try:
@@ -99,11 +113,14 @@ def each_picture(tasks: "list[Job]", do: "Callable[[Job, Meter], None]", done_wo
             failed.append(f"{task.inside}: {error}")
         else:
             files.append(str(task.out))
-    if failed:
-        rest = f"the other {len(files)} are in {out}" if files else "none could be"
-        count = f"{len(failed)} of {len(tasks)} files could not be {done_word}"
-        raise ImageError(f"{count}, {rest}: " + "; ".join(failed))
-    return files
+    if not failed:
+        return Done(files, out, "")
+    rest = f"the other {len(files)} are in {out}" if files else "none could be"
+    count = f"{len(failed)} of {len(tasks)} files could not be {done_word}"
+    error = f"{count}, {rest}: " + "; ".join(failed)
+    if not files:
+        raise ImageError(error)
+    return Done(files, out, error)
 
 
 def remake(
@@ -126,15 +143,11 @@ def remake(
     notes = licence_notes(made_by.model, made_by.settings["licence"])
 
     def do(job: "Job", meter: Meter) -> None:
-        picture = opened(job.source)
+        picture = opened(job.source, job.out)
         save_picture(job.out, make(picture, meter.show), lossless=True, labels=labels)
         notes.extend(kept_notes(job.out, picture))
 
-    files = each_picture(tasks, do, done_word, out)
-    seconds = round(time.perf_counter() - start, 3)
-    what = files[0] if len(files) == 1 else f"{len(files)} files to {out}"
-    text = "\n".join([f"wrote {what} in {seconds:.1f} s", *notes])
-    return Report(text, {"files": files, "notes": notes, "seconds": seconds})
+    return each_picture(tasks, do, done_word, out).report(start, notes)
 
 
 class Work:
@@ -167,14 +180,14 @@ class Work:
         from studio.restore import labels, provenance
         from studio.tratteggio import drawn_in_strokes
 
-        picture = opened(job.source)
+        picture = opened(job.source, job.out)
         mask, said = self._mask(job, picture, meter)
         treatment = Treatment(picture)
         self.notes += said
         self.filled_px[str(job.inside)] = int(mask.sum())
         if not mask.any():
             self.notes.append(f"{job.source.name}: nothing to restore")
-            _save_untouched(job, picture)
+            self.notes += _save_untouched(job, picture)
         else:
             layer = self.restorer.fill(picture, mask, self.wish, progress=meter.show)
             if "model" in layer.made:
@@ -185,13 +198,14 @@ class Work:
             treatment = treatment.with_layer(layer)
             made = provenance(treatment)
             save_picture(job.out, treatment.flatten(), lossless=True, labels=labels(made))
-        self.notes += kept_notes(job.out, picture)
+            self.notes += kept_notes(job.out, picture)
         if self.layers is not None:
             _write_layers(self.layers / job.inside.parent, job.out.stem, treatment)
         if self.report is not None:
             self._write_report(job, treatment, open_picture(job.out))
 
     def _mask(self, job: "Job", picture: "Picture", meter: Meter) -> tuple["np.ndarray", list[str]]:
+        from studio.counterparts import check_single
         from studio.masks import read_mask
 
         if self.mask == AUTO:
@@ -200,6 +214,9 @@ class Work:
             said = ", ".join(f"{kind.regions} x {kind.name} ({kind.confidence:.0%} sure)" for kind in kinds)
             return found.mask(self.suggest), [f"{job.source.name}: {said}"] if said else []
         path = _mask_of(job, Path(self.mask))
+        check_single(path)
+        if job.out.exists() and os.path.samefile(job.out, path):
+            raise SettingError(f"{job.out} is the mask to work from; give another name with --out")
         read = read_mask(path, picture.size)
         return read.mask, [f"{path.name}: {note}" for note in read.notes]
 
@@ -230,15 +247,18 @@ def _mask_of(job: "Job", given: Path) -> Path:
     return names[0]
 
 
-def _save_untouched(job: "Job", picture: "Picture") -> None:
-    """The very file where its kind stays the same, and else the same pixels."""
+def _save_untouched(job: "Job", picture: "Picture") -> list[str]:
+    """The very file where its kind stays the same, and else the same pixels; what that cannot keep."""
+    from studio.counterparts import kept_notes
     from studio.files import write_bytes
-    from studio.images import save_picture
+    from studio.images import FORMAT_OF, save_picture
 
-    if job.out.suffix.lower() == job.source.suffix.lower():
+    suffix = job.out.suffix.lower()
+    if suffix == job.source.suffix.lower() or FORMAT_OF[suffix] == picture.format:
         write_bytes(job.out, job.source.read_bytes())
-    else:
-        save_picture(job.out, picture, lossless=True)
+        return []
+    save_picture(job.out, picture, lossless=True)
+    return kept_notes(job.out, picture)
 
 
 def _write_layers(folder: Path, stem: str, treatment: "Treatment") -> None:

@@ -16,6 +16,7 @@ from studio.raster.pixels import (
 from studio.raster.untrusted import MAX_PIXELS, Admitted, Source, admitted, damaged
 
 _MAX_DPI = 1e5
+_MULTIPLIED = 1  # TIFF's ExtraSamples: associated alpha
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,8 @@ class Picture:
     icc: bytes  # the profile that `pixels` follow; empty is sRGB
     exif: bytes  # save that its orientation says upright; empty, or begins with Exif and two zeros
     dpi: tuple[float, float] | None = None  # pixels an inch, across and down
+    read_as: str = ""  # what of the file's colours `pixels` hold otherwise, in words; empty: they are the file's own
+    icc_applied: bool = False  # the file has a profile, which led to these colours and cannot be written back
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,10 +76,16 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
         except Exception:  # damaged EXIF is no reason to refuse a picture
             orientation = None
         exif = exif_of_tiff(file.stream) if image.format == "TIFF" else upright(image.info.get("exif") or b"")
-        led_to_srgb = image.mode in ("CMYK", "LAB")
-        icc = b"" if led_to_srgb else image.info.get("icc_profile") or b""
+        led_to_srgb, profile = image.mode in ("CMYK", "LAB"), image.info.get("icc_profile") or b""
+        icc, read_as = (b"", f"{image.mode} colours, which are read as sRGB") if led_to_srgb else (profile, "")
+        if tuple(getattr(image, "tag_v2", {}).get(ExifTags.Base.ExtraSamples, ())) == (_MULTIPLIED,):
+            read_as = "colours multiplied by their alpha, which are read as straight ones"
         dpi = _dpi(image, turned=(turned_by_pillow or orientation) in (5, 6, 7, 8))
-        return Picture(turn_upright(pixels, orientation), image.format or "", bits, icc, exif, dpi)
+        if image.mode == "F":
+            read_as = "floating-point greys, which are read in 16 bits"
+        applied = led_to_srgb and bool(profile)
+        upright_pixels = turn_upright(pixels, orientation)
+        return Picture(upright_pixels, image.format or "", bits, icc, exif, dpi, read_as, applied)
 
 
 def _decode(file: Admitted, bits: int) -> np.ndarray:

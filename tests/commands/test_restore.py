@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from studio.files import sha256
 from studio.images import open_picture, save_picture
 from studio.masks import encode_mask
 from studio.provenance import read
-from tests.picture_files import swapped_profile
+from tests.picture_files import red_cyan_profile, swapped_profile
 from tests.tiny_restore import DarkDetector, MeanInpainter, TinyEngine
 from tests.tiny_style import blobs, picture
 
@@ -122,6 +123,41 @@ def test_where_there_is_nothing_to_restore_the_file_is_the_same(
     assert np.array_equal(open_picture("out.png").pixels, open_picture(photo).pixels)
 
 
+def test_a_jpeg_without_damage_is_the_same_file_under_either_suffix(cli: Callable, folder: Path) -> None:
+    photo = folder / "in" / "photo.jpg"
+    answer = cli("restore", photo, "--mask", folder / "none.png", "--method", "ns", "--out", "out.jpeg")
+    assert Path("out.jpeg").read_bytes() == photo.read_bytes() and "encodes" not in answer.out
+
+
+def test_transparency_that_hides_nothing_is_left_out_of_a_jpeg(cli: Callable, folder: Path) -> None:
+    pixels = np.dstack([blobs(*SIZE), np.full(SIZE, 255, np.uint8)])
+    save_picture(Path("opaque.png"), picture(pixels))
+    words = ("--mask", folder / "mask.png", "--method", "ns", "--out", "out.jpg")
+    assert cli("restore", "opaque.png", *words).code == 0
+    assert open_picture("out.jpg").pixels.shape == (*SIZE, 3)
+    pixels[0, 0, 3] = 0
+    save_picture(Path("clear.png"), picture(pixels))
+    assert "transparent in places, which JPEG cannot hold" in cli("restore", "clear.png", *words).error
+
+
+def test_what_was_read_otherwise_than_it_is_stored_is_said_and_reported(cli: Callable, folder: Path) -> None:
+    Image.fromarray(blobs(*SIZE)).convert("CMYK").save("print.tif", icc_profile=red_cyan_profile())
+    alpha = np.full(SIZE, 128, np.uint8)
+    tifffile.imwrite("glass.tif", np.dstack([blobs(*SIZE) // 2, alpha]), photometric="rgb", extrasamples=["assocalpha"])
+    words = ("--mask", folder / "mask.png", "--method", "ns", "--out", "out.tif", "--report", "report")
+    for name, said, kept in (
+        ("print.tif", "CMYK colours, which are read as sRGB", False),
+        ("glass.tif", "colours multiplied by their alpha, which are read as straight ones", True),
+    ):
+        answer = cli("restore", name, *words)
+        assert f"out.tif: the original has {said}, and so they are written" in answer.out
+        assert ("profile was applied" in answer.out) != kept
+        values, page = json.loads(Path("report/report.json").read_text()), Path("report/report.html").read_text()
+        assert values["kept"]["colours"] is False and values["kept"]["icc"] is kept
+        assert f"But the original has {said}: they are compared as they were read." in page
+        assert 'class="verdict bad"' in page
+
+
 def test_jpeg_is_written_where_it_is_asked_for_and_said(cli: Callable, folder: Path) -> None:
     words = ("restore", folder / "in" / "photo.jpg", "--mask", folder / "mask.png", "--method", "ns")
     answer = cli(*words, "--report", "report", "--out", "out.jpg")
@@ -134,7 +170,8 @@ def test_jpeg_is_written_where_it_is_asked_for_and_said(cli: Callable, folder: P
 
 def test_webp_says_that_it_keeps_eight_bits(cli: Callable, folder: Path) -> None:
     words = ("restore", folder / "in" / "deep.png", "--mask", folder / "mask.png", "--method", "ns")
-    assert "out.webp: WebP keeps 8 of 16 bits" in cli(*words, "--out", "out.webp").out
+    said = cli(*words, "--out", "out.webp").out
+    assert "out.webp: WebP keeps 8 of 16 bits" in said and "out.webp: WebP does not keep the resolution" in said
 
 
 def test_strokes_are_drawn_in_the_mask_alone(cli: Callable, folder: Path) -> None:
@@ -152,6 +189,8 @@ def test_of_several_pages_none_is_guessed(cli: Callable, folder: Path) -> None:
     answer = cli("restore", "film.png", "--mask", folder / "mask.png", "--method", "ns", "--out", "out.png")
     assert answer.code == 2 and not Path("out.png").exists()
     assert "film.png has 2 pages or frames; save the one to be worked on by itself" in answer.err
+    photo = folder / "in" / "flat.tiff"
+    assert cli("restore", photo, "--mask", "film.png", "--method", "ns", "--out", "out.png").error.startswith("film.png")
 
 
 def test_greys_of_a_mask_are_said(cli: Callable, folder: Path) -> None:
@@ -166,9 +205,19 @@ def test_a_folder_is_done_to_its_end(cli: Callable, folder: Path) -> None:
     Path("in").mkdir()
     Path("in/a.png").write_bytes(b"no picture")
     Path("in/b.png").write_bytes((folder / "in" / "flat.tiff").read_bytes())
-    error = cli("restore", "in", "--mask", folder / "mask.png", "--method", "ns", "--out", "out").error
-    assert error.startswith("1 of 2 files could not be restored, the other 1 are in out: a.png: ")
-    assert Path("out/b.png").exists()
+    Path("in/c.png").write_bytes((folder / "in" / "deep.png").read_bytes())
+    shutil.copytree(folder, "masks", ignore=lambda *_: ["in"])
+    for letter, name in (("a", "mask"), ("b", "mask"), ("c", "none")):
+        Path(f"masks/{letter}.png").write_bytes(Path(f"masks/{name}.png").read_bytes())
+    answer = cli("restore", "in", "--mask", "masks", "--method", "ns", "--out", "out", "--json")
+    error = "1 of 3 files could not be restored, the other 2 are in out: a.png: "
+    assert answer.code == 2 and answer.err.startswith(f"error: {error}") and answer.err.count("\n") == 1
+    assert answer.values["error"].startswith(error) and answer.values["notes"] == ["c.png: nothing to restore"]
+    assert answer.values["files"] == ["out/b.png", "out/c.png"] and Path("out/b.png").exists()
+    for letter in "bc":
+        Path(f"in/{letter}.png").write_bytes(b"no picture")
+    error = cli("restore", "in", "--mask", "masks", "--method", "ns", "--out", "out").error
+    assert error.startswith("3 of 3 files could not be restored, none could be: ")
 
 
 @pytest.mark.parametrize(
@@ -201,6 +250,14 @@ def test_the_original_is_not_written_over(cli: Callable, folder: Path) -> None:
     photo.write_bytes((folder / "in" / "deep.png").read_bytes())
     error = cli("restore", photo, "--mask", folder / "mask.png", "--method", "ns", "--out", photo).error
     assert error == "photo.png is the picture to work from; give another name with --out"
+
+
+def test_the_mask_is_not_written_over(cli: Callable, folder: Path) -> None:
+    mine = Path("mask.png")
+    mine.write_bytes(encode_mask(mask()))
+    error = cli("restore", folder / "in" / "flat.tiff", "--mask", mine, "--method", "ns", "--out", mine).error
+    assert error == "mask.png is the mask to work from; give another name with --out"
+    assert mine.read_bytes() == encode_mask(mask())
 
 
 def test_a_network_that_enlarges_does_not_fill(cli: Callable, folder: Path) -> None:
