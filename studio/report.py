@@ -77,8 +77,9 @@ def facts(
         },
         "changed": {"inside_px": int(changes.inside.sum()), "outside_px": int(changes.outside.sum())},
         "kept": {
-            "colours": not original.read_as, "icc": original.icc == result.icc and not original.icc_applied, "exif": original.exif == result.exif,
-            "resolution": _dpi(original) == _dpi(result), "bits": _bits(original) == _bits(result),
+            "colours": not original.read_as, "icc": original.icc == result.icc and not original.icc_applied,
+            "exif": original.exif == result.exif, "resolution": _dpi(original) == _dpi(result),
+            "bits": _bits(original) == _bits(result),
         },
         "layers": [{**layer.made, "hidden": layer.hidden, "sha256": layer.sha256} for layer in treatment.layers],
         "note": note,
@@ -138,9 +139,10 @@ def page(values: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
 
 def _described(picture: Picture) -> dict[str, Any]:
     width, height = picture.size
+    read = {"read_as": picture.read_as} if picture.read_as else {}
     return {
         "pixels_sha256": pixels_sha256(picture), "size": f"{width} x {height} px", "format": picture.format,
-        "bits": _bits(picture), "resolution": _dpi(picture), **({"read_as": picture.read_as} if picture.read_as else {}),
+        "bits": _bits(picture), "resolution": _dpi(picture), **read,
     }
 
 
