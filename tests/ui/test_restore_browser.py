@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from studio.images import open_picture
 from studio.masks import encode_mask
@@ -289,6 +290,15 @@ def test_errors_are_sentences_in_place_and_nothing_is_lost(visit: RestoreVisit) 
     page.wait_for_function(f"{LIVE}.settings.mask === '{settings['mask']}'")
     page.click("#restore-format label:has-text('JPEG')")
     visit.says(".stage-goal", EN["restore.jpeg_says"])
+
+
+def test_a_picture_that_is_read_otherwise_than_it_is_stored_says_so(visit: RestoreVisit) -> None:
+    visit.bring(wall__png=photo(HEIGHT, WIDTH))
+    assert EN["restore.reread"] not in visit.page.inner_text(".stage-goal")
+    file = io.BytesIO()
+    Image.fromarray(blobs(HEIGHT, WIDTH, 1)).convert("CMYK").save(file, "TIFF")
+    visit.bring(print__tif=file.getvalue())
+    visit.says(".stage-goal", EN["restore.reread"])
 
 
 def test_chinese(browser: Any, address: str) -> None:

@@ -127,6 +127,7 @@ def test_the_picture_is_shown_once_and_again_when_a_fill_changes_it(visitor: Vis
     settings = filled(visitor)
     first = visitor.draw(work=settings["work"])
     assert (first["before"]["width"], first["before"]["height"], first["before"]["bits"]) == (WIDTH, HEIGHT, 8)
+    assert first["before"]["reread"] is False
     assert first["before"]["name"] == "wall.png" and first["picture"] == first["before"]["picture"]
     asked = {**visitor.ask(work=settings["work"], grow=3), "has": first["before"]["key"], "shows": first["key"]}
     assert visitor.handlers.draw(asked) == {"key": first["key"], "same": True}

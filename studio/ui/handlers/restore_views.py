@@ -33,14 +33,14 @@ class Views:
         self._proposals: Recent[Suggestion] = Recent(REMEMBERED)
 
     def before(self, desk: str, controls: RestoreControls) -> Answer:
-        """The picture as it came: {key, name, kind, width, height, seconds, bits, picture}."""
+        """The picture as it came: {key, name, kind, width, height, seconds, bits, reread, picture}."""
         kept = self.desks.find(desk, controls.work)
 
         def make() -> Answer:
             picture = open_original(kept)
             width, height = picture.size
             facts = {"key": kept.id, "name": kept.name, "kind": "picture", "width": width, "height": height}
-            facts |= {"seconds": 0, "bits": 8 * picture.pixels.itemsize}
+            facts |= {"seconds": 0, "bits": 8 * picture.pixels.itemsize, "reread": bool(picture.read_as)}
             return {**facts, "picture": jpeg_url(shrunk(picture.rgb(), SHOWN_PX))}
 
         return self._pages.get((desk, kept.id), make)

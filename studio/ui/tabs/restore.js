@@ -126,13 +126,14 @@ hooks.changed = () => {
   if (brought !== networks) { networks = brought; showNetworks(); }
   const line = find(".stage-goal");
   if (onStage) {
-    const { name, width, height, bits } = onStage, format = current.format.toUpperCase();
+    const { name, width, height, bits, reread } = onStage, format = current.format.toUpperCase();
+    const stored = reread ? t("restore.reread") : "";
     const more = current.format === "jpeg" ? t("restore.jpeg_says")
       : current.format === "webp" && bits > 8 ? t("restore.webp_says") : "";
     const goal = batch.length > 1
       ? t("restore.goal_many", { count: batch.length, masks: batch.filter(({ mask }) => mask).length, format })
       : t("restore.goal", { name, width, height, bits, format });
-    line.textContent = [goal, more].filter(Boolean).join(" · ");
+    line.textContent = [goal, stored, more].filter(Boolean).join(" · ");
   } else line.textContent = "";
   const list = JSON.stringify([current.layers, current.hidden, current.work]);
   if (list !== listed || (current.layers.length && !document.querySelector(".fills li"))) {
