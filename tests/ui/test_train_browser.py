@@ -228,9 +228,11 @@ def test_a_large_folder_is_picked_while_the_page_stays_alive(visit: TrainVisit) 
     assert sum("have arrived" in note for note in notes) > 10
 
     # what is stopped on its way leaves nothing
+    sets = "document.querySelectorAll('.pictures-sets button').length"
+    before = page.evaluate(sets)
     page.click("[data-do=others]")
     page.wait_for_selector(".pictures-invite:not([hidden])")
-    had = page.evaluate("document.querySelectorAll('.pictures-sets button').length")
+    page.wait_for_function(f"{sets} === {before + 1}")  # the folder above
     page.click("[data-do=folder]")
     page.wait_for_selector(".pictures-work .stage-work-note:has-text('have arrived')")
     page.click(".pictures-work [data-do=halt]")
@@ -239,7 +241,7 @@ def test_a_large_folder_is_picked_while_the_page_stays_alive(visit: TrainVisit) 
     visit.ready()
     page.wait_for_selector(".pictures-invite:not([hidden])")
     page.wait_for_timeout(500)
-    assert page.evaluate("document.querySelectorAll('.pictures-sets button').length") == had
+    assert page.evaluate(sets) == before + 1
 
 
 def test_pictures_that_come_while_something_else_is_done_arrive_and_are_looked_at(
