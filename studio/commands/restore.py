@@ -215,22 +215,36 @@ class Work:
             return found.mask(self.suggest), [f"{job.source.name}: {said}"] if said else []
         path = _mask_of(job, Path(self.mask))
         check_single(path)
-        if job.out.exists() and os.path.samefile(job.out, path):
-            raise SettingError(f"{job.out} is the mask to work from; give another name with --out")
+        for written, option in self._written(job):
+            if written.exists() and os.path.samefile(written, path):
+                raise SettingError(f"{written} is the mask to work from; give another name with {option}")
         read = read_mask(path, picture.size)
         return read.mask, [f"{path.name}: {note}" for note in read.notes]
+
+    def _written(self, job: "Job") -> list[tuple[Path, str]]:
+        """Where pictures and masks of a job are written, and by which option."""
+        from studio.report import MASK
+
+        places = [(job.out, "--out")]
+        if self.layers is not None:
+            places.append((self.layers / job.inside.parent / f"{job.out.stem}.mask.png", "--layers"))
+        if self.report is not None:
+            places.append((self._report_folder(job) / MASK, "--report"))
+        return places
+
+    def _report_folder(self, job: "Job") -> Path:
+        return self.report / job.inside.parent / job.out.stem if self.several else self.report
 
     def _write_report(self, job: "Job", treatment: "Treatment", result: "Picture") -> None:
         from studio.files import sha256
         from studio.report import facts, write_report
 
-        folder = self.report / job.inside.parent / job.out.stem if self.several else self.report
         files = {
             "original": {"name": job.source.name, "sha256": sha256(job.source)},
             "result": {"name": job.out.name, "sha256": sha256(job.out)},
         }
         values, changes = facts(treatment, result, files=files, note=self.note)
-        write_report(folder, treatment, result, values, changes)
+        write_report(self._report_folder(job), treatment, result, values, changes)
 
 
 def _mask_of(job: "Job", given: Path) -> Path:

@@ -254,11 +254,15 @@ def test_the_original_is_not_written_over(cli: Callable, folder: Path) -> None:
 
 
 def test_the_mask_is_not_written_over(cli: Callable, folder: Path) -> None:
-    mine = Path("mask.png")
-    mine.write_bytes(encode_mask(mask()))
-    error = cli("restore", folder / "in" / "flat.tiff", "--mask", mine, "--method", "ns", "--out", mine).error
-    assert error == "mask.png is the mask to work from; give another name with --out"
-    assert mine.read_bytes() == encode_mask(mask())
+    words = ("restore", folder / "in" / "flat.tiff", "--method", "ns", "--grow", 2)
+    for name, option in (("mask.png", ""), ("layers/out.mask.png", "--layers"), ("report/mask.png", "--report")):
+        mine = Path(name)
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_bytes(encode_mask(mask()))
+        where = ("--out", "out.png", option, mine.parent) if option else ("--out", mine)
+        error = cli(*words, "--mask", mine, *where).error
+        assert error == f"{name} is the mask to work from; give another name with {option or '--out'}"
+        assert mine.read_bytes() == encode_mask(mask()) and not Path("out.png").exists()
 
 
 def test_a_network_that_enlarges_does_not_fill(cli: Callable, folder: Path) -> None:
