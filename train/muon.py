@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 
 FEWEST = 16  # rows and columns of a layer's matrix, beyond which it is Muon's
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's, steepest at 0: singular values end up within .7 and 1.2 of 1
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's, steepest at 0: singular values end up about 1, but not at it
 ITERATIONS = 5
 ADAMS_SIZE = 0.2  # root mean square of Adam's steps, in learning rates
 

@@ -132,7 +132,9 @@ def test_cmyk_follows_its_profile(format: str) -> None:
 
 def test_lab() -> None:
     image = Image.new("LAB", (1, 1), (255, 128, 128))
-    assert levels(open_picture(as_file(image, "TIFF")))[0] == pytest.approx([255, 255, 255], abs=2)
+    picture = open_picture(as_file(image, "TIFF"))
+    assert levels(picture)[0] == pytest.approx([255, 255, 255], abs=2)
+    assert picture.read_as == "LAB colours, which are read as sRGB" and not picture.icc_applied
 
 
 def test_colours_follow_their_profile_and_pixels_keep_it() -> None:
@@ -144,6 +146,7 @@ def test_colours_follow_their_profile_and_pixels_keep_it() -> None:
     image = Image.new("RGBA", (1, 1), (255, 0, 0, 51))
     rgba = open_picture(as_file(image, "PNG", icc_profile=icc)).rgba().getpixel((0, 0))
     assert rgba == pytest.approx((0, 0, 255, 51), abs=2)
+    assert not picture.read_as and not picture.icc_applied
 
 
 def test_a_grey_picture_may_carry_a_profile_for_colours() -> None:
@@ -215,6 +218,7 @@ def test_floats_from_0_to_1() -> None:
     image = Image.fromarray(np.array([[0, 0.25, 1]], dtype=np.float32))
     picture = open_picture(as_file(image, "TIFF"))
     assert picture.bits == 32 and picture.pixels.flatten().tolist() == [0, 16384, 65535]
+    assert picture.read_as == "floating-point greys, which are read in 16 bits" and not picture.icc_applied
     assert to_tensor(picture, 1).flatten().tolist() == pytest.approx([-1, -0.5, 1], abs=1e-4)
 
 

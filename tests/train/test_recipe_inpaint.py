@@ -18,6 +18,7 @@ from train.recipes import Batch
 from train.recipes.inpaint import InpaintRecipe, InpaintSettings
 from train.restoration_metrics import psnr
 from train.run import build_recipe, resume, start
+from train.squares import random_crops
 
 TINY = {
     "resolution": 32, "batch": 4, "widths": (4, 4, 8, 8), "blocks": 1, "d_widths": (4, 4, 8), "r1_gamma": 1.0,
@@ -124,6 +125,22 @@ def test_cracks_teach_the_details_alone(build: Callable, accelerator: Accelerato
     step(recipe, batch, 0, accelerator)
     moved = {name.split(".")[0] for name, p in G.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {"details"}
+
+
+@pytest.mark.parametrize(("holes", "how"), [("cracks", {"reduction": 2, "kernel": "bicubic"}), ("all", {})])
+def test_cracks_are_learned_where_pictures_are_sharp(
+    build: Callable, monkeypatch: pytest.MonkeyPatch, holes: str, how: dict
+) -> None:
+    asked = []
+
+    def crops(*given: object, **named: object) -> torch.Tensor:
+        asked.append(named)
+        return random_crops(*given, **named)
+
+    monkeypatch.setattr("train.recipes.inpaint.random_crops", crops)
+    recipe, batch = build(holes=holes, adversarial_weight=0.0, perceptual_weight=0.0)
+    recipe.g_loss(batch)
+    assert asked == [how]
 
 
 def test_muon_teaches_cracks(build: Callable, accelerator: Accelerator) -> None:

@@ -60,7 +60,7 @@ class InpaintSettings(LoopConfig):
         "all", "cracks teaches the details alone, several times as fast, and wide what draws wide holes alone",
         choices=list(HOLES),
     )
-    lr: float = setting(0.0005, "Adam's learning rate", low=1e-7, high=0.1)
+    lr: float = setting(0.0005, "learning rate of G", low=1e-7, high=0.1)
     optimizer: str = setting(
         "adam", "what follows the gradients of G; muon gets further in as many steps on cracks",
         choices=["adam", "muon"], advanced=True,
